@@ -1,0 +1,26 @@
+//! Fingerpost: a NameServer for Apache RocketMQ whose request processors and route policies are WebAssembly components.
+//!
+//! ```text
+//!  socket ─▶ net ─▶ remoting ─▶ admission ─▶ dispatch ─▶ processor (a component) ─▶ reply ─▶ remoting ─▶ socket
+//!            bytes  bytes ⇄ command           code→plugin     │ ▲
+//!                                                             ▼ │ host imports (wit/)
+//!                                                   route · kv · settings · log · clock
+//!                                                             │
+//!                               policy chain, applied by the host when a route is encoded
+//! ```
+//!
+//! The core knows tables, plugins know requests, the wire knows frames, and none of the three imports another's
+//! vocabulary: [`remoting`] never mentions a broker, [`route`] and [`kv`] never a request code. [`json`] and [`body`]
+//! are what lies between them: the JSON that RocketMQ speaks, and the bodies that are written in it.
+
+pub mod body;
+pub mod config;
+pub mod json;
+pub mod kv;
+pub mod remoting;
+pub mod route;
+
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "server")]
+pub mod plugin;
