@@ -2,8 +2,8 @@
 //!
 //! Beyond the standard this accepts, because Java does: strings in single quotes, control characters inside strings, the
 //! escapes `\'`, `\v`, `\0` to `\7` and `\xHH`, a comma before a closing bracket, the white space `\0`, `\b` and `\f`, and
-//! numbers with a plus sign, leading zeros or a point at either end. Object names of bare digits are accepted where the caller says so: Java writes maps
-//! with integer keys like that. Two members of one name are both handed out; the caller decides.
+//! numbers with a plus sign, leading zeros or a point at either end. Names of bare digits are accepted where the caller
+//! says so: Java writes maps with integer keys like that. Two members of one name are both handed out; the caller decides.
 //!
 //! # Invariants
 //!
