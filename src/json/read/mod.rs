@@ -1,0 +1,265 @@
+//! Reading JSON the way the Java side does (fastjson2): values are pulled in the order in which they stand.
+//!
+//! Beyond the standard this accepts, because Java does: strings in single quotes, control characters inside strings, the
+//! escapes `\'`, `\v`, `\0` to `\7` and `\xHH`, a comma before a closing bracket, the white space `\0`, `\b` and `\f`, and
+//! numbers with a plus sign, leading zeros or a point at either end. Object names of bare digits are accepted where the caller says so: Java writes maps
+//! with integer keys like that. Two members of one name are both handed out; the caller decides.
+//!
+//! # Invariants
+//!
+//! * Every string handed out was UTF-8, and borrows from the input unless it held an escape.
+//! * Nothing is allocated for what the input merely claims, and nesting never exceeds the limit.
+//!
+//! # Not here
+//!
+//! Java also takes comments, members without a comma between them, and some malformed UTF-8. Nobody sends them.
+
+mod number;
+mod string;
+mod value;
+
+use std::borrow::Cow;
+
+/// How deep values may nest unless the caller says otherwise. Bodies of RocketMQ nest five deep.
+const DEPTH_MAX: u8 = 64;
+
+/// A position in a JSON document, and what may come next.
+///
+/// Inside an object `next_key` and one value alternate until `next_key` says none; inside an array `next_element` and one
+/// value, until it says false. A call that is out of turn is an error, so a caller's mistake is not read as data.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: u8,
+    depth_max: u8,
+    bare_integer_keys: bool,
+    turn: Turn,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    /// A value.
+    Value,
+    /// The first member or element of a container, or its end.
+    First,
+    /// A comma, the end of the container, or of the document.
+    Next,
+}
+
+/// What kind of value stands next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// `{…}`
+    Object,
+    /// `[…]`
+    Array,
+    /// In double or single quotes.
+    String,
+    /// Begins with a digit, a sign or a point.
+    Number,
+    /// `true` or `false`
+    Bool,
+    /// `null`
+    Null,
+}
+
+/// Why a document could not be read any further.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{problem} at byte {offset}")]
+pub struct JsonError {
+    /// Where, counted from the document's first byte.
+    pub offset: usize,
+    /// What was wrong there.
+    pub problem: Problem,
+}
+
+/// What was wrong with a document.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Something else stands there, or nothing does.
+    #[error("expected {0}")]
+    Expected(&'static str),
+    /// A string never ends.
+    #[error("unclosed string")]
+    Unclosed,
+    /// A backslash is followed by what is no escape.
+    #[error("unknown escape")]
+    Escape,
+    /// A string is not UTF-8.
+    #[error("string is not UTF-8")]
+    Utf8,
+    /// A number does not fit where it belongs.
+    #[error("number out of range")]
+    Overflow,
+    /// A value cannot be turned into what is wanted.
+    #[error("value is not {0}")]
+    Conversion(&'static str),
+    /// Containers nest deeper than allowed.
+    #[error("nested too deep")]
+    Depth,
+    /// More than white space follows the document.
+    #[error("trailing bytes")]
+    Trailing,
+    /// The caller asked for something that cannot stand here.
+    #[error("read out of turn")]
+    OutOfTurn,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins before the document in `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, depth: 0, depth_max: DEPTH_MAX, bare_integer_keys: false, turn: Turn::Value }
+    }
+
+    /// Also takes names that are integers without quotes, as Java writes maps with integer keys.
+    pub fn with_bare_integer_keys(mut self) -> Self {
+        self.bare_integer_keys = true;
+        self
+    }
+
+    /// Bounds how many containers may be open at once.
+    pub fn with_depth_max(mut self, depth_max: u8) -> Self {
+        self.depth_max = depth_max;
+        self
+    }
+
+    /// Says what kind of value stands next, and leaves it there.
+    pub fn peek(&mut self) -> Result<Kind, JsonError> {
+        if self.turn != Turn::Value {
+            return Err(self.error(Problem::OutOfTurn));
+        }
+        self.space();
+        match self.byte() {
+            Some(b'"' | b'\'') => Ok(Kind::String),
+            Some(b'-' | b'+' | b'.' | b'0'..=b'9') => Ok(Kind::Number),
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b't' | b'f') => Ok(Kind::Bool),
+            Some(b'n') => Ok(Kind::Null),
+            _ => Err(self.error(Problem::Expected("a value"))),
+        }
+    }
+
+    /// Enters an object.
+    pub fn begin_object(&mut self) -> Result<(), JsonError> {
+        self.begin(Kind::Object, "an object")
+    }
+
+    /// Enters an array.
+    pub fn begin_array(&mut self) -> Result<(), JsonError> {
+        self.begin(Kind::Array, "an array")
+    }
+
+    /// The name of the next member, whose value comes next; none when the object has ended.
+    pub fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, JsonError> {
+        if !self.another(b'}', "a comma or the end of the object")? {
+            return Ok(None);
+        }
+        let key = match self.byte() {
+            Some(quote @ (b'"' | b'\'')) => self.quoted(quote)?,
+            Some(b'-' | b'0'..=b'9') if self.bare_integer_keys => Cow::Borrowed(self.bare_integer()?),
+            _ => return Err(self.error(Problem::Expected("a name in quotes"))),
+        };
+        self.space();
+        if self.byte() != Some(b':') {
+            return Err(self.error(Problem::Expected("a colon")));
+        }
+        self.at += 1;
+        self.turn = Turn::Value;
+        Ok(Some(key))
+    }
+
+    /// Whether another element comes next; false when the array has ended.
+    pub fn next_element(&mut self) -> Result<bool, JsonError> {
+        let another = self.another(b']', "a comma or the end of the array")?;
+        if another {
+            self.turn = Turn::Value;
+        }
+        Ok(another)
+    }
+
+    /// Ends the document: one value was read to its end, and only white space remains.
+    pub fn finish(mut self) -> Result<(), JsonError> {
+        if self.turn != Turn::Next || self.depth != 0 {
+            return Err(self.error(Problem::OutOfTurn));
+        }
+        self.space();
+        if self.at < self.bytes.len() {
+            return Err(self.error(Problem::Trailing));
+        }
+        Ok(())
+    }
+
+    /// The offset of the next byte to be read.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    fn begin(&mut self, wanted: Kind, name: &'static str) -> Result<(), JsonError> {
+        if self.peek()? != wanted {
+            return Err(self.error(Problem::Conversion(name)));
+        }
+        if self.depth >= self.depth_max {
+            return Err(self.error(Problem::Depth));
+        }
+        self.at += 1;
+        self.depth += 1;
+        self.turn = Turn::First;
+        Ok(())
+    }
+
+    /// Moves to the next member or element; false when `close` stood there instead, which is then behind us.
+    fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, JsonError> {
+        if self.turn == Turn::Value || self.depth == 0 {
+            return Err(self.error(Problem::OutOfTurn));
+        }
+        self.space();
+        if self.turn == Turn::Next {
+            match self.byte() {
+                Some(b',') => {
+                    self.at += 1;
+                    self.space();
+                }
+                Some(byte) if byte == close => {}
+                _ => return Err(self.error(Problem::Expected(expected))),
+            }
+        }
+        if self.byte() == Some(close) {
+            self.at += 1;
+            self.depth -= 1;
+            self.turn = Turn::Next;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn bare_integer(&mut self) -> Result<&'a str, JsonError> {
+        let rest = &self.bytes[self.at..];
+        let sign = usize::from(rest.first() == Some(&b'-'));
+        let digits = rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return Err(self.error(Problem::Expected("a name in quotes or an integer")));
+        }
+        self.at += sign + digits;
+        std::str::from_utf8(&rest[..sign + digits]).map_err(|_| self.error(Problem::Utf8))
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while let Some(0 | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' | b' ') = self.byte() {
+            self.at += 1;
+        }
+    }
+
+    fn error(&self, problem: Problem) -> JsonError {
+        JsonError { offset: self.at, problem }
+    }
+}
+
+#[cfg(test)]
+mod tests;
