@@ -1,7 +1,7 @@
 //! The command line: what `mqnamesrv` accepts, and the texts that scripts read.
 //!
-//! [`parse`] is pure; `main` prints and exits. A subcommand, when there is one, is the first word; until then words that
-//! are no options are passed over, as in Java.
+//! [`parse`] is pure; `main` prints and exits. A subcommand, when there is one, is the first word; until then words
+//! that are no options are passed over, as in Java.
 
 mod text;
 

@@ -1,12 +1,12 @@
 //! Configuration: what the operator wrote, checked once, and what may change while the server runs.
 //!
-//! [`load`] reads a file (strict TOML, or Java properties as `mqnamesrv -c` has them) into a [`Config`] with one struct
-//! for each part of the server; every part gets its own and nobody the whole. [`java`] is the one table between Java's
-//! names and ours. [`Settings`] is the view at run time: what request 319 shows and 318 changes.
+//! [`load()`] reads a file (strict TOML, or Java properties as `mqnamesrv -c` has them) into a [`Config`] with one
+//! struct for each part of the server; every part gets its own and nobody the whole. [`java`] is the one table between
+//! Java's names and ours. [`Settings`] is the view at run time: what request 319 shows and 318 changes.
 //!
 //! # Invariants
 //!
-//! * A `Config` that [`load`] returned is checked: every range and combination holds, every path is final.
+//! * A `Config` that [`load()`] returned is checked: every range and combination holds, every path is final.
 //! * The operator's file is never written. What 318 changes goes to an overlay file, read after the operator's.
 //! * Only keys that [`java`] marks live ever change at run time; none of them is a path, an address or a port.
 //!

@@ -1,7 +1,7 @@
 //! Java's names: which of its keys are ours, which can change while the server runs, and which do nothing here.
 //!
-//! [`KEYS`] is the only place that knows. Properties files are read with it, request 319 is written with it, and request
-//! 318 may change what it marks [`Effect::Live`], and nothing else.
+//! [`KEYS`] is the only place that knows. Properties files are read with it, request 319 is written with it, and
+//! request 318 may change what it marks [`Effect::Live`], and nothing else.
 
 mod slot;
 mod table;
@@ -96,7 +96,7 @@ pub enum ValueError {
 static BY_NAME: LazyLock<HashMap<&'static str, &'static JavaKey>> = LazyLock::new(|| {
     let mut by_name = HashMap::with_capacity(KEYS.len());
     for key in KEYS {
-        // A server's key comes before the client's of the same name.
+        // A server's key comes before the client's of the same name; one line of a file sets both.
         by_name.entry(key.name).or_insert(key);
     }
     by_name
@@ -161,12 +161,12 @@ pub(super) fn is_secret(name: &str) -> bool {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Extras(pub(super) BTreeMap<String, String>);
 
-/// Every key and value that Java's NameServer would have, secrets included: those of [`KEYS`] in 319, those of the file.
+/// Every key and value that Java's NameServer would have, secrets included: 319's own and those of the file.
 pub(super) fn view(config: &Config, extras: &Extras) -> BTreeMap<String, String> {
+    let mut config = config.clone();
     let mut values = extras.0.clone();
-    for key in KEYS {
-        let shown = key.is_always_shown() || values.contains_key(key.name);
-        if let Some(value) = value(key, config, extras).filter(|_| shown) {
+    for key in KEYS.iter().filter(|key| key.is_always_shown() || extras.0.contains_key(key.name)) {
+        if let Some(value) = value(key, &mut config, extras) {
             values.insert(key.name.to_owned(), value);
         }
     }
@@ -175,17 +175,13 @@ pub(super) fn view(config: &Config, extras: &Extras) -> BTreeMap<String, String>
 
 /// What `-p` prints: the fields of the three objects that Java has, in Java's order; null as nothing.
 pub(super) fn fields(config: &Config, extras: &Extras) -> Vec<(&'static str, String)> {
+    let mut config = config.clone();
     let keys = KEYS.iter().filter(|key| key.group != Group::System);
-    keys.map(|key| {
-        // One line in a file sets a server's and a client's field of the same name.
-        let key = JavaKey::find(key.name).unwrap_or(key);
-        (key.name, value(key, config, extras).unwrap_or_default())
-    })
-    .collect()
+    keys.map(|key| (key.name, value(key, &mut config, extras).unwrap_or_default())).collect()
 }
 
-fn value(key: &JavaKey, config: &Config, extras: &Extras) -> Option<String> {
-    let ours = key.get(&mut config.clone());
+fn value(key: &JavaKey, config: &mut Config, extras: &Extras) -> Option<String> {
+    let ours = key.get(config);
     ours.or_else(|| extras.0.get(key.name).cloned()).or_else(|| key.default.map(str::to_owned))
 }
 

@@ -1,4 +1,4 @@
-//! Where a Java key's value lives in a [`Config`], and how it is written there.
+//! Where a Java key's value lives in a [`crate::config::Config`], and how it is written there.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

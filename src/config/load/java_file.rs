@@ -84,8 +84,8 @@ impl Reader<'_> {
         self.draft.extras.0.insert(entry.key, entry.value);
     }
 
-    /// A bad value is passed over, as in Java, unless Java does not start with it: a server that listens elsewhere than it
-    /// was told to is worse than none.
+    /// A bad value is passed over, as in Java, unless Java does not start with it: a server that listens elsewhere than
+    /// it was told to is worse than none.
     fn refuse(&mut self, key: &JavaKey, entry: &Entry, error: &ValueError) {
         let value = if key.secret { "the value" } else { entry.value.as_str() };
         let text = format!("`{}`: `{}` {error}", key.name, value.escape_debug());

@@ -65,7 +65,7 @@ impl Walk<'_> {
                 }
                 Some(Value::Table(inner)) => self.inner(value, inner, &full),
                 Some(_) => {}
-                None => self.problems.push(Problem { line: Some(line), text: self.unknown(&full) }),
+                None => self.problems.push(Problem { line: Some(line), text: self.unknown(&full, known) }),
             }
         }
     }
@@ -77,29 +77,27 @@ impl Walk<'_> {
         }
     }
 
-    fn unknown(&self, full: &str) -> String {
-        let near = suggestion(full, &self.schema);
+    fn unknown(&self, full: &str, known: &Table) -> String {
+        let near = suggestion(full, known, &self.schema);
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         format!("unknown key `{}`{hint}", full.escape_debug())
     }
 }
 
-/// The key that was meant: one with a name like it, the same name in another section, or ours for a Java name.
-fn suggestion(full: &str, schema: &Table) -> Option<String> {
+/// The key that was meant: ours for a Java name, the same name in another section, or one with a name like it.
+fn suggestion(full: &str, section: &Table, schema: &Table) -> Option<String> {
     let mut keys = Vec::new();
     collect(schema, "", &mut keys);
-    let (section, name) = full.rsplit_once('.').unwrap_or(("", full));
-    let last = |key: &str| key.rsplit_once('.').map_or(key, |(_, name)| name).to_owned();
+    let (path, name) = full.rsplit_once('.').unwrap_or(("", full));
 
     let java = JavaKey::find(name).and_then(|key| key.ours).map(str::to_owned);
-    let moved = || keys.iter().find(|key| last(key) == name).cloned();
-    let in_section = || {
-        let prefix = if section.is_empty() { String::new() } else { format!("{section}.") };
-        let names: Vec<_> = keys.iter().filter_map(|key| key.strip_prefix(&prefix)).collect();
-        suggest::nearest(name, names).map(|name| format!("{prefix}{name}"))
+    let moved = || keys.iter().find(|key| key.rsplit_once('.').is_some_and(|(_, last)| last == name)).cloned();
+    let here = || {
+        let near = suggest::nearest(name, section.keys().map(String::as_str))?;
+        Some(if path.is_empty() { near.to_owned() } else { format!("{path}.{near}") })
     };
     let anywhere = || suggest::nearest(full, keys.iter().map(String::as_str)).map(str::to_owned);
-    java.or_else(moved).or_else(in_section).or_else(anywhere)
+    java.or_else(moved).or_else(here).or_else(anywhere)
 }
 
 fn collect(table: &Table, path: &str, keys: &mut Vec<String>) {

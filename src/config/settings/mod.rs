@@ -6,7 +6,6 @@
 //! * A change is on disk before it is seen.
 //! * Only keys that are [`Effect::Live`] change.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -243,16 +242,12 @@ impl Snapshot {
 
 impl Writer {
     fn snapshot(&self, version: u64) -> Snapshot {
-        let mut texts: BTreeMap<_, _> = java::view(&self.config, &self.extras);
+        let mut texts = java::view(&self.config, &self.extras);
         texts.retain(|key, _| !java::is_secret(key));
         let switch = |key: &&JavaKey| key.kind == Kind::Bool && key.is_always_shown();
-        let flags = KEYS.iter().filter(switch).map(|key| (key.name, texts.get(key.name).is_some_and(|v| v == "true")));
-        Snapshot {
-            version,
-            switches: Switches::of(&self.config),
-            flags: flags.collect(),
-            texts: texts.clone().into_iter().collect(),
-        }
+        let is_on = |key: &JavaKey| texts.get(key.name).is_some_and(|value| value == "true");
+        let flags = KEYS.iter().filter(switch).map(|key| (key.name, is_on(key))).collect();
+        Snapshot { version, switches: Switches::of(&self.config), flags, texts: texts.into_iter().collect() }
     }
 
     // Java: `Configuration.update`, but for the allow-list, the ranges and the file.
