@@ -112,7 +112,8 @@ fn without_rocketmq_home_its_key_is_not_shown() {
 #[test]
 fn keys_of_the_file_are_shown_but_for_secrets() {
     let home = Home::with_file(
-        "listenPort=10911\nserverSelectorThreads=+5\ndefaultThreadPoolNums=x\nconnectTimeoutMillis=7 \nmine=\\u4e2d\\n \n\
+        "listenPort=10911\nserverSelectorThreads=+5\ndefaultThreadPoolNums=x\nconnectTimeoutMillis=7 \n\
+         mine=\\u4e2d\\n \n\
          configStorePath=/etc/elsewhere\ntls.server.keyPassword=hush\nmyPassword=hush\n\
          com.rocketmq.remoting.frameMaxLength=2048",
     );
