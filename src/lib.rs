@@ -20,6 +20,8 @@ pub mod kv;
 pub mod remoting;
 pub mod route;
 
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "server")]

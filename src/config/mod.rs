@@ -1,1 +1,73 @@
-//! To come.
+//! Configuration: what the operator wrote, checked once, and what may change while the server runs.
+//!
+//! [`load()`] reads a file (strict TOML, or Java properties as `mqnamesrv -c` has them) into a [`Config`] with one
+//! struct for each part of the server; every part gets its own and nobody the whole. [`java`] is the one table between
+//! Java's names and ours. [`Settings`] is the view at run time: what request 319 shows and 318 changes.
+//!
+//! # Invariants
+//!
+//! * A `Config` that [`load()`] returned is checked: every range and combination holds, every path is final.
+//! * The operator's file is never written. What 318 changes goes to an overlay file, read after the operator's.
+//! * Only keys that [`java`] marks live ever change at run time; none of them is a path, an address or a port.
+//!
+//! # Not here
+//!
+//! No socket, no log line: what should be logged is returned as [`Notice`]s and [`Outcome`]s.
+
+mod check;
+mod environment;
+mod error;
+pub mod java;
+mod load;
+mod overlay;
+mod parts;
+pub mod properties;
+mod settings;
+mod suggest;
+mod units;
+
+use serde::{Deserialize, Serialize};
+
+pub use environment::Environment;
+pub use error::{ConfigError, Notice, Problem, Severity};
+pub use load::{Loaded, load};
+pub use overlay::Overlay;
+pub use parts::{
+    AdminConfig, AdminFrom, ClusterTestConfig, Grant, KvConfig, LivenessConfig, LogConfig, LogFormat, NetConfig,
+    OnDamage, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig, RouteConfig, SerializeType,
+    SettingsConfig,
+};
+pub use settings::{Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
+pub use suggest::nearest;
+pub use units::{ByteSize, HostPort, Place};
+
+/// Everything that can be configured, by part. Its default is what `conf/namesrv.toml` shows.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// `[net]`
+    pub net: NetConfig,
+    /// `[liveness]`
+    pub liveness: LivenessConfig,
+    /// `[kv]`
+    pub kv: KvConfig,
+    /// `[route]`
+    pub route: RouteConfig,
+    /// `[requests]`
+    pub requests: RequestsConfig,
+    /// `[settings]`
+    pub settings: SettingsConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
+    /// `[cluster-test]`
+    pub cluster_test: ClusterTestConfig,
+    /// `[plugins]`
+    pub plugins: PluginsConfig,
+    /// `[policies]`
+    pub policies: PoliciesConfig,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! What types cannot refuse: ranges, and keys that contradict each other.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Config, suggest};
+
+/// Our key, and what is wrong with its value.
+pub(super) type Complaint = (String, String);
+
+/// Everything that is wrong with a configuration whose types are right.
+pub(super) fn complaints(config: &Config) -> Vec<Complaint> {
+    let mut wrong = Vec::new();
+    net(config, &mut wrong);
+    tables(config, &mut wrong);
+    plugins(config, &mut wrong);
+    policies(config, &mut wrong);
+    wrong
+}
+
+fn within(wrong: &mut Vec<Complaint>, key: &str, value: u64, min: u64, max: u64) {
+    if !(min..=max).contains(&value) {
+        wrong.push((key.to_owned(), format!("`{key}` is {value}, which is not between {min} and {max}")));
+    }
+}
+
+fn positive(wrong: &mut Vec<Complaint>, key: &str, time: Duration) {
+    if time.is_zero() {
+        wrong.push((key.to_owned(), format!("`{key}` is no time at all")));
+    }
+}
+
+fn net(config: &Config, wrong: &mut Vec<Complaint>) {
+    const INT_MAX: u64 = i32::MAX as u64;
+    const THREADS_MAX: u64 = 1024;
+    let net = &config.net;
+
+    within(wrong, "net.frame-size-max", net.frame_size_max.get(), 1024, INT_MAX);
+    within(wrong, "net.backlog", net.backlog.into(), 1, INT_MAX);
+    within(wrong, "net.workers", net.workers.into(), 0, THREADS_MAX);
+    within(wrong, "net.connections-max", net.connections_max.into(), 1, u32::MAX.into());
+    within(wrong, "net.send-buffer-size", net.send_buffer_size.get(), 0, INT_MAX);
+    within(wrong, "net.receive-buffer-size", net.receive_buffer_size.get(), 0, INT_MAX);
+    within(wrong, "net.lane-threads", net.lane_threads.into(), 0, THREADS_MAX);
+
+    let sizes = [
+        (
+            "net.frame-size-max",
+            net.frame_size_max,
+            "net.lane-bytes-per-connection-max",
+            net.lane_bytes_per_connection_max,
+        ),
+        (
+            "net.lane-bytes-per-connection-max",
+            net.lane_bytes_per_connection_max,
+            "net.lane-bytes-max",
+            net.lane_bytes_max,
+        ),
+        (
+            "net.frame-size-max",
+            net.frame_size_max,
+            "net.outgoing-bytes-per-connection-max",
+            net.outgoing_bytes_per_connection_max,
+        ),
+        (
+            "net.reply-bytes-waiting-max",
+            net.reply_bytes_waiting_max,
+            "net.outgoing-bytes-per-connection-max",
+            net.outgoing_bytes_per_connection_max,
+        ),
+    ];
+    for (lesser, less, greater, more) in sizes {
+        if less > more {
+            wrong.push((greater.to_owned(), format!("`{greater}` ({more}) is smaller than `{lesser}` ({less})")));
+        }
+    }
+}
+
+fn tables(config: &Config, wrong: &mut Vec<Complaint>) {
+    positive(wrong, "liveness.scan-interval", config.liveness.scan_interval);
+    within(wrong, "route.registration-topics-max", config.route.registration_topics_max.into(), 1, u32::MAX.into());
+    within(
+        wrong,
+        "route.registration-inflated-size-max",
+        config.route.registration_inflated_size_max.get(),
+        1024,
+        u64::MAX,
+    );
+    if config.kv.path.file_name().is_none() {
+        wrong.push(("kv.path".to_owned(), "`kv.path` names no file".to_owned()));
+    }
+    if config.settings.overlay_path.path().is_some_and(|path| path == config.kv.path) {
+        let text = "`settings.overlay-path` is the same file as `kv.path`";
+        wrong.push(("settings.overlay-path".to_owned(), text.to_owned()));
+    }
+    positive(wrong, "cluster-test.timeout", config.cluster_test.timeout);
+    if config.cluster_test.enabled && config.cluster_test.name_servers.is_empty() {
+        let text = "`cluster-test.enabled` needs `cluster-test.name-servers` (or NAMESRV_ADDR): nobody could be asked";
+        wrong.push(("cluster-test.enabled".to_owned(), text.to_owned()));
+    }
+}
+
+fn plugins(config: &Config, wrong: &mut Vec<Complaint>) {
+    let plugins = &config.plugins;
+    positive(wrong, "plugins.worker-deadline", plugins.worker_deadline);
+    positive(wrong, "plugins.lane-deadline", plugins.lane_deadline);
+    // One page of WebAssembly memory; no component does with less.
+    within(wrong, "plugins.memory-max", plugins.memory_max.get(), 65_536, u64::MAX);
+    within(wrong, "plugins.reply-size-max", plugins.reply_size_max.get(), 1, u64::MAX);
+    for name in plugins.files.keys() {
+        if name.contains(['/', '\\']) || !name.ends_with(".wasm") {
+            let text = format!("`plugins.files.\"{name}\"` is not the name of a .wasm file (without its directory)");
+            wrong.push((format!("plugins.files.{name}"), text));
+        }
+    }
+}
+
+fn policies(config: &Config, wrong: &mut Vec<Complaint>) {
+    let chain = &config.policies.chain;
+    let mut seen = BTreeSet::new();
+    for name in chain {
+        if !seen.insert(name) {
+            wrong.push(("policies.chain".to_owned(), format!("`policies.chain` names `{name}` twice")));
+        }
+    }
+    for name in config.policies.on_failure.keys().filter(|name| !chain.contains(name)) {
+        let mut text = format!("`policies.on-failure` names `{name}`, which is not in `policies.chain`");
+        if let Some(near) = suggest::nearest(name, chain.iter().map(String::as_str)) {
+            text += &format!("; did you mean `{near}`?");
+        }
+        wrong.push((format!("policies.on-failure.{name}"), text));
+    }
+}

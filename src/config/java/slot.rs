@@ -1,0 +1,78 @@
+//! Where a Java key's value lives in a [`crate::config::Config`], and how it is written there.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Value, ValueError};
+use crate::config::{ByteSize, HostPort, SerializeType};
+
+/// One field of a [`crate::config::Config`], by its type.
+pub(in crate::config) enum Slot<'a> {
+    Flag(&'a mut bool),
+    Port(&'a mut u16),
+    Count(&'a mut u32),
+    Size(&'a mut ByteSize),
+    Seconds(&'a mut Duration),
+    Millis(&'a mut Duration),
+    Text(&'a mut String),
+    Path(&'a mut PathBuf),
+    Address(&'a mut IpAddr),
+    Servers(&'a mut Vec<HostPort>),
+    Format(&'a mut SerializeType),
+}
+
+impl Slot<'_> {
+    /// The value as Java writes it.
+    pub(super) fn read(self) -> String {
+        match self {
+            Self::Flag(flag) => flag.to_string(),
+            Self::Port(port) => port.to_string(),
+            Self::Count(count) => count.to_string(),
+            Self::Size(size) => size.get().to_string(),
+            Self::Seconds(time) => time.as_secs().to_string(),
+            Self::Millis(time) => time.as_millis().to_string(),
+            Self::Text(text) => text.clone(),
+            Self::Path(path) => path.to_string_lossy().into_owned(),
+            Self::Address(address) => address.to_string(),
+            Self::Servers(servers) => servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(";"),
+            Self::Format(format) => format.name().to_owned(),
+        }
+    }
+
+    /// Takes a value. Numbers were checked against the key's range, so a mismatch means that the table is wrong.
+    pub(super) fn write(self, value: &Value) -> Result<(), ValueError> {
+        match (self, value) {
+            (Self::Flag(flag), Value::Bool(on)) => *flag = *on,
+            (Self::Port(port), Value::Integer(number)) => *port = narrow(*number)?,
+            (Self::Count(count), Value::Integer(number)) => *count = narrow(*number)?,
+            (Self::Size(size), Value::Integer(number)) => *size = ByteSize::new(narrow(*number)?),
+            (Self::Seconds(time), Value::Integer(number)) => *time = Duration::from_secs(narrow(*number)?),
+            (Self::Millis(time), Value::Integer(number)) => *time = Duration::from_millis(narrow(*number)?),
+            (Self::Text(text), Value::Text(value)) => value.clone_into(text),
+            (Self::Path(path), Value::Text(value)) if !value.is_empty() => *path = PathBuf::from(value),
+            (Self::Address(address), Value::Text(value)) => *address = parse_address(value)?,
+            (Self::Servers(servers), Value::Text(value)) => {
+                *servers = HostPort::list(value).map_err(|_| ValueError::Unreadable("a list of host:port"))?;
+            }
+            (Self::Format(format), Value::Text(value)) => {
+                *format = SerializeType::from_name(value).ok_or(ValueError::Unreadable("JSON or ROCKETMQ"))?;
+            }
+            (Self::Path(_), _) => return Err(ValueError::Unreadable("a path")),
+            _ => return Err(ValueError::Unreadable("a value of this key")),
+        }
+        Ok(())
+    }
+}
+
+fn narrow<T: TryFrom<i64>>(number: i64) -> Result<T, ValueError> {
+    T::try_from(number).map_err(|_| ValueError::Unreadable("a number that fits"))
+}
+
+/// Names are not looked up: what a server binds to must not depend on who answers a name that day.
+fn parse_address(text: &str) -> Result<IpAddr, ValueError> {
+    if text == "localhost" {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    text.parse().map_err(|_| ValueError::Unreadable("an IP address"))
+}

@@ -1,0 +1,15 @@
+//! One struct for each part of the server, with its defaults.
+//!
+//! Types refuse what can never be right; what depends on another key is refused in [`super::check`].
+
+mod access;
+mod net;
+mod plugins;
+mod requests;
+mod state;
+
+pub use access::{AdminConfig, AdminFrom, LogConfig, LogFormat};
+pub use net::{NetConfig, SerializeType};
+pub use plugins::{Grant, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
+pub use requests::{ClusterTestConfig, RequestsConfig};
+pub use state::{KvConfig, LivenessConfig, OnDamage, RouteConfig, SettingsConfig};

@@ -1,0 +1,112 @@
+//! `[net]`: sockets, threads, and what may wait in memory.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ByteSize;
+
+/// `[net]`: where the server listens, and how much a peer may make it hold.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetConfig {
+    /// The local address. Java: `bindAddress`.
+    pub bind_address: IpAddr,
+    /// The port; 0 takes a free one. Java: `listenPort`.
+    pub listen_port: u16,
+    /// The largest frame that is read, its length word excluded. Java: `com.rocketmq.remoting.frameMaxLength`.
+    pub frame_size_max: ByteSize,
+    /// Connections that wait to be accepted. Java: `serverSocketBacklog`, which has no effect there.
+    pub backlog: u32,
+    /// Silence in both directions after which a connection is closed; 0 is never. Java:
+    /// `serverChannelMaxIdleTimeSeconds`. May change at run time: new connections ask [`crate::config::Settings`].
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// Threads that serve sockets; 0 is one per core.
+    pub workers: u16,
+    /// Connections that are open at once; more are closed when they arrive.
+    pub connections_max: u32,
+    /// How replies encode their header. Java: `rocketmq.serialize.type`.
+    pub serialize_type: SerializeType,
+    /// `SO_SNDBUF`; 0 leaves it to the system. Java: `serverSocketSndBufSize`.
+    pub send_buffer_size: ByteSize,
+    /// `SO_RCVBUF`; 0 leaves it to the system. Java: `serverSocketRcvBufSize`.
+    pub receive_buffer_size: ByteSize,
+    /// Bytes of replies waiting for one connection above which no more requests are read from it.
+    pub reply_bytes_waiting_max: ByteSize,
+    /// Bytes waiting to be sent to one connection above which it is closed: its peer does not read.
+    pub outgoing_bytes_per_connection_max: ByteSize,
+    /// Threads of the write lane; 0 is one per core.
+    pub lane_threads: u16,
+    /// Bytes of requests of one connection that wait in the lane before it is read no further.
+    pub lane_bytes_per_connection_max: ByteSize,
+    /// The same over all connections.
+    pub lane_bytes_max: ByteSize,
+    /// Whether a stopping server asks its clients to go elsewhere (code 1500) instead of closing at once. Java:
+    /// `enableShutdownGracefully`. May change at run time.
+    pub shutdown_gracefully: bool,
+    /// How long it does so. Java: `shutdownWaitTimeSeconds`. May change at run time.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_wait: Duration,
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            bind_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            listen_port: 9876,
+            frame_size_max: ByteSize::mib(16),
+            backlog: 1024,
+            idle_timeout: Duration::from_secs(120),
+            workers: 0,
+            connections_max: 20_000,
+            serialize_type: SerializeType::Json,
+            send_buffer_size: ByteSize::new(0),
+            receive_buffer_size: ByteSize::new(0),
+            reply_bytes_waiting_max: ByteSize::kib(256),
+            outgoing_bytes_per_connection_max: ByteSize::mib(64),
+            lane_threads: 0,
+            lane_bytes_per_connection_max: ByteSize::mib(32),
+            lane_bytes_max: ByteSize::mib(256),
+            shutdown_gracefully: false,
+            shutdown_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+impl NetConfig {
+    /// Raises every limit that must hold a whole frame. For Java's files, which can set the frame size only.
+    pub(in crate::config) fn fit_limits_to_frame(&mut self) {
+        let frame = self.frame_size_max;
+        self.outgoing_bytes_per_connection_max = self.outgoing_bytes_per_connection_max.max(frame);
+        self.lane_bytes_per_connection_max = self.lane_bytes_per_connection_max.max(frame);
+        self.lane_bytes_max = self.lane_bytes_max.max(self.lane_bytes_per_connection_max);
+    }
+}
+
+/// How a header is encoded. Java: `SerializeType`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SerializeType {
+    /// JSON text.
+    #[default]
+    Json,
+    /// RocketMQ's binary form.
+    Rocketmq,
+}
+
+impl SerializeType {
+    /// Java's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Rocketmq => "ROCKETMQ",
+        }
+    }
+
+    /// The type of that name, whose case counts.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Json, Self::Rocketmq].into_iter().find(|format| format.name() == name)
+    }
+}

@@ -1,0 +1,112 @@
+//! `[plugins]` and `[policies]`: what the operator decides about plugins, and never the plugin itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ByteSize, Place};
+
+/// `[plugins]`: where plugins come from, and what they may use.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PluginsConfig {
+    /// Directories whose `.wasm` files are loaded.
+    pub dirs: Vec<PathBuf>,
+    /// Where compiled components are kept. `auto` is `fingerpost` in the user's cache directory, or nowhere without a
+    /// home; with `none`, every start compiles.
+    pub cache_dir: Place,
+    /// Stock plugins that are not loaded.
+    pub disabled: Vec<String>,
+    /// CPU time of one call on a worker.
+    #[serde(with = "humantime_serde")]
+    pub worker_deadline: Duration,
+    /// Time of one call in the write lane.
+    #[serde(with = "humantime_serde")]
+    pub lane_deadline: Duration,
+    /// Memory of one plugin, over all its instances.
+    pub memory_max: ByteSize,
+    /// The largest body that a plugin may answer.
+    pub reply_size_max: ByteSize,
+    /// `[plugins.files."name.wasm"]`: what single files may do.
+    pub files: BTreeMap<String, PluginFile>,
+}
+
+impl Default for PluginsConfig {
+    fn default() -> Self {
+        Self {
+            dirs: vec![PathBuf::from("plugins")],
+            cache_dir: Place::Auto,
+            disabled: Vec::new(),
+            worker_deadline: Duration::from_millis(50),
+            lane_deadline: Duration::from_secs(5),
+            memory_max: ByteSize::mib(64),
+            reply_size_max: ByteSize::mib(16),
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// What one file may do beyond what every plugin may.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PluginFile {
+    /// Whether it may answer a request code that another plugin already answers.
+    #[serde(rename = "override")]
+    pub overrides: bool,
+    /// What it may write and reach.
+    pub grants: BTreeSet<Grant>,
+}
+
+/// A power that no plugin has unless the operator gives it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Grant {
+    /// Write the route tables.
+    #[serde(rename = "routes.write")]
+    RoutesWrite,
+    /// Write the KV store.
+    #[serde(rename = "kv.write")]
+    KvWrite,
+    /// Change settings at run time.
+    #[serde(rename = "settings.write")]
+    SettingsWrite,
+    /// Ask the name servers of `[cluster-test]`.
+    #[serde(rename = "upstream")]
+    Upstream,
+}
+
+/// `[policies]`: which part of a route a client is shown.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PoliciesConfig {
+    /// The policies, in the order in which they see a route. One that is not named is not active.
+    pub chain: Vec<String>,
+    /// `[policies.on-failure]`: what a failing policy means, by policy.
+    pub on_failure: BTreeMap<String, PolicyFailure>,
+}
+
+impl Default for PoliciesConfig {
+    fn default() -> Self {
+        Self { chain: vec!["acting-master".to_owned(), "zone".to_owned()], on_failure: BTreeMap::new() }
+    }
+}
+
+impl PoliciesConfig {
+    /// What a failure of the policy `name` means.
+    pub fn failure_of(&self, name: &str) -> PolicyFailure {
+        self.on_failure.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// What happens to a lookup whose policy trapped or took too long.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyFailure {
+    /// The client gets an error, as from a hook that throws in Java. A route that was not rewritten may lead astray, so
+    /// showing it has to be asked for.
+    #[default]
+    Close,
+    /// The client is shown the route as it was.
+    Skip,
+}

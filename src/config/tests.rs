@@ -1,0 +1,377 @@
+//! What files mean, what is refused, and what is only told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use super::*;
+
+fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn at_home(home: &TempDir) -> Environment {
+    Environment { home: Some(home.path().to_owned()), ..Environment::default() }
+}
+
+fn load_text(name: &str, text: impl AsRef<[u8]>) -> Result<Loaded, ConfigError> {
+    let home = home();
+    let file = home.path().join(name);
+    fs::write(&file, text).unwrap();
+    load(Some(&file), &at_home(&home))
+}
+
+fn toml(text: &str) -> Result<Loaded, ConfigError> {
+    load_text("namesrv.toml", text)
+}
+
+fn java(text: impl AsRef<[u8]>) -> Result<Loaded, ConfigError> {
+    load_text("namesrv.properties", text)
+}
+
+/// The problems of a refused file, as `line: text`.
+fn refused(result: Result<Loaded, ConfigError>) -> Vec<String> {
+    let error = result.expect_err("the file should be refused");
+    assert!(error.to_string().contains("namesrv."), "{error}");
+    let ConfigError::Invalid { problems, .. } = error else { panic!("{error}") };
+    problems.iter().map(|p| format!("{}: {}", p.line.unwrap_or(0), p.text)).collect()
+}
+
+/// What was told about an accepted file, as `line: text`.
+fn told(loaded: &Loaded) -> Vec<String> {
+    loaded.notices.iter().map(|notice| format!("{}: {}", notice.line, notice.text)).collect()
+}
+
+fn keys(table: &Table, path: &str, keys: &mut Vec<String>) {
+    for (name, value) in table {
+        keys.push(format!("{path}{name}"));
+        if let Value::Table(inner) = value {
+            self::keys(inner, &format!("{path}{name}."), keys);
+        }
+    }
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn the_example_file_has_every_key_with_its_default() {
+    let text = fs::read_to_string(repository("conf/namesrv.toml")).unwrap();
+    let (mut written, mut known) = (Vec::new(), Vec::new());
+    keys(&text.parse().unwrap(), "", &mut written);
+    keys(&Table::try_from(Config::default()).unwrap(), "", &mut known);
+
+    assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
+    written.sort();
+    known.sort();
+    assert_eq!(written, known);
+}
+
+#[test]
+fn the_example_file_explains_every_key() {
+    let text = fs::read_to_string(repository("conf/namesrv.toml")).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+
+    for pair in lines.windows(2).filter(|pair| pair[1].contains(" = ") && !pair[1].starts_with('#')) {
+        assert!(pair[0].starts_with("# "), "{} stands without a word", pair[1]);
+    }
+}
+
+#[test]
+fn the_example_file_marks_the_keys_that_may_change() {
+    let text = fs::read_to_string(repository("conf/namesrv.toml")).unwrap();
+
+    let live = java::KEYS.iter().filter(|key| key.effect == java::Effect::Live).count();
+
+    assert_eq!(text.matches("# (live) ").count(), live + 1, "one of them is the legend");
+}
+
+#[test]
+fn both_example_files_load_without_a_warning_and_mean_the_defaults() {
+    let home = home();
+
+    let ours = load(Some(&repository("conf/namesrv.toml")), &at_home(&home)).unwrap();
+    let javas = load(Some(&repository("conf/namesrv.properties")), &at_home(&home)).unwrap();
+    let none = load(None, &at_home(&home)).unwrap();
+
+    assert_eq!((&ours.config, told(&ours)), (&none.config, vec![]));
+    assert_eq!((&javas.config, told(&javas)), (&none.config, vec![]));
+}
+
+#[test]
+fn paths_are_final_once_loaded() {
+    let home = home();
+    let file = home.path().join("x.toml");
+    fs::write(&file, "[kv]\npath = '~/a/kv.json'\n[plugins]\ndirs = ['~/p', 'q']").unwrap();
+
+    let config = load(Some(&file), &at_home(&home)).unwrap().config;
+
+    assert_eq!(config.kv.path, home.path().join("a/kv.json"));
+    assert_eq!(config.settings.overlay_path, Place::At(home.path().join("a/fingerpost-overlay.properties")));
+    assert_eq!(config.plugins.dirs, [home.path().join("p"), "q".into()]);
+    assert_eq!(config.plugins.cache_dir, Place::At(home.path().join(".cache/fingerpost")));
+}
+
+#[test]
+fn without_a_home_nothing_is_cached_and_files_are_here() {
+    let config = load(None, &Environment::default()).unwrap().config;
+
+    assert_eq!(config.kv.path, Path::new("./namesrv/kvConfig.json"));
+    assert_eq!(config.plugins.cache_dir, Place::None);
+}
+
+#[test]
+fn values_of_every_kind_are_read() {
+    let config = toml(
+        "[net]\nbind-address = '::1'\nidle-timeout = '90s'\nframe-size-max = 1048576\nlane-bytes-max = '1GiB'
+         [admin]\nadmin-from = ['203.0.113.0/24']
+         [cluster-test]\nenabled = true\nname-servers = ['center:9876', '[::1]:1']
+         [plugins.files.'audit.wasm']\noverride = true\ngrants = ['kv.write', 'upstream']
+         [policies]\nchain = ['zone']\non-failure = { zone = 'skip' }",
+    )
+    .unwrap()
+    .config;
+
+    assert_eq!(config.net.bind_address.to_string(), "::1");
+    assert_eq!(config.net.idle_timeout, Duration::from_secs(90));
+    assert_eq!((config.net.frame_size_max, config.net.lane_bytes_max), (ByteSize::mib(1), ByteSize::mib(1024)));
+    assert!(config.admin.admin_from.allows("203.0.113.7".parse().unwrap()));
+    assert_eq!(config.cluster_test.name_servers[1].host(), "::1");
+    let file = &config.plugins.files["audit.wasm"];
+    assert!(file.overrides && file.grants.contains(&Grant::KvWrite) && !file.grants.contains(&Grant::RoutesWrite));
+    assert_eq!(config.policies.failure_of("zone"), PolicyFailure::Skip);
+    assert_eq!(config.policies.failure_of("other"), PolicyFailure::Close);
+}
+
+#[test]
+fn every_unknown_key_is_told_with_its_line_and_what_was_meant() {
+    let problems = refused(toml(
+        "[net]\nlisten-prot = 1\nscan-interval = '1s'\nlistenPort = 1\ncolour = 1\n\n\
+         [livenes]\nx = 1\n[plugins.files.'a.wasm']\noverrride = true",
+    ));
+
+    assert_eq!(
+        problems,
+        [
+            "2: unknown key `net.listen-prot`; did you mean `net.listen-port`?",
+            "3: unknown key `net.scan-interval`; did you mean `liveness.scan-interval`?",
+            "4: unknown key `net.listenPort`; did you mean `net.listen-port`?",
+            "5: unknown key `net.colour`",
+            "7: unknown key `livenes`; did you mean `liveness`?",
+            "10: unknown key `plugins.files.a.wasm.overrride`; did you mean `plugins.files.a.wasm.override`?",
+        ]
+    );
+}
+
+#[test]
+fn bad_values_are_told_with_their_line() {
+    for (text, start) in [
+        ("[net]\n\nlisten-port = 70000", "3: "),
+        ("[net]\nbind-address = 'localhost'", "2: "),
+        ("[net]\nframe-size-max = '16MB'", "2: a size is a number of bytes"),
+        ("[net]\nidle-timeout = 120", "2: "),
+        ("[net]\nworkers = -1", "2: "),
+        (
+            "[net]\nserialize-type = 'json'",
+            "2: unknown variant `json`, expected `JSON` or `ROCKETMQ`; did you mean `JSON`?",
+        ),
+        (
+            "[kv]\non-damage = 'refuze'",
+            "2: unknown variant `refuze`, expected `refuse` or `set-aside`; did you mean `refuse`?",
+        ),
+        ("[plugins.files.'a.wasm']\ngrants = ['kv.wirte']", "2: unknown variant `kv.wirte`"),
+        ("[admin]\nadmin-from = ['10.0.0.0/33']", "2: "),
+        ("[cluster-test]\nname-servers = ['a']", "2: `a` is not host:port"),
+        ("net = 1", "1: "),
+        ("[net", "1: "),
+        ("[net]\nbacklog = 1\nbacklog = 2", "3: "),
+    ] {
+        let problems = refused(toml(text));
+
+        assert!(problems.len() == 1 && problems[0].starts_with(start), "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_told_with_their_line() {
+    for (text, problem) in [
+        (
+            "[net]\nframe-size-max = '64MiB'",
+            "0: `net.lane-bytes-per-connection-max` (32MiB) is smaller than `net.frame-size-max` (64MiB)",
+        ),
+        (
+            "[net]\n\nlane-bytes-max = 0",
+            "3: `net.lane-bytes-max` (0) is smaller than `net.lane-bytes-per-connection-max` (32MiB)",
+        ),
+        ("[net]\nbacklog = 0", "2: `net.backlog` is 0, which is not between 1 and 2147483647"),
+        ("[liveness]\nscan-interval = '0s'", "2: `liveness.scan-interval` is no time at all"),
+        (
+            "[cluster-test]\nenabled = true",
+            "2: `cluster-test.enabled` needs `cluster-test.name-servers` (or NAMESRV_ADDR): nobody could be asked",
+        ),
+        ("[policies]\nchain = ['zone', 'zone']", "2: `policies.chain` names `zone` twice"),
+        (
+            "[policies.on-failure]\nzonne = 'skip'",
+            "2: `policies.on-failure` names `zonne`, which is not in `policies.chain`; did you mean `zone`?",
+        ),
+        (
+            "[plugins.files.'p/a.wasm']\noverride = true",
+            "1: `plugins.files.\"p/a.wasm\"` is not the name of a .wasm file (without its directory)",
+        ),
+    ] {
+        assert_eq!(refused(toml(text)), [problem], "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_with_its_name() {
+    let home = home();
+    let missing = load(Some(&home.path().join("no.toml")), &at_home(&home)).unwrap_err();
+    let directory = load(Some(home.path()), &at_home(&home)).unwrap_err();
+
+    assert!(missing.to_string().starts_with(&format!("cannot read {}/no.toml: ", home.path().display())), "{missing}");
+    assert!(matches!(directory, ConfigError::Read { .. }), "{directory}");
+    assert!(matches!(java(vec![b' '; (4 << 20) + 1]), Err(ConfigError::TooLarge { .. })));
+    assert_eq!(refused(load_text("namesrv.toml", b"[net]\n# \xff")), ["2: not UTF-8"]);
+}
+
+#[test]
+fn the_environment_names_the_servers_to_ask_when_the_file_does_not() {
+    let home = home();
+    let file = home.path().join("x.properties");
+    fs::write(&file, "clusterTest=true").unwrap();
+    let environment = Environment { name_servers: Some("center:9876".to_owned()), ..at_home(&home) };
+
+    let loaded = load(Some(&file), &environment).unwrap();
+
+    assert_eq!(loaded.config.cluster_test.name_servers[0].to_string(), "center:9876");
+    assert_eq!(told(&loaded), Vec::<String>::new());
+    assert_eq!(
+        told(&load(Some(&file), &at_home(&home)).unwrap()).len(),
+        1,
+        "a Java file may name none, with a warning"
+    );
+}
+
+#[test]
+fn java_keys_set_ours() {
+    let config = java(
+        "bindAddress= localhost \nlistenPort : 0\nserverChannelMaxIdleTimeSeconds 300\nsupportActingMaster=TRUE
+         kvConfigPath=/data/kv.json\nscanNotActiveBrokerInterval=250\nclusterTest=true\nrocketmq.namesrv.addr=a:1;b:2
+         com.rocketmq.remoting.frameMaxLength=67108864\nrocketmq.serialize.type=ROCKETMQ",
+    )
+    .unwrap()
+    .config;
+
+    assert_eq!(config.net.bind_address.to_string(), "127.0.0.1");
+    assert_eq!((config.net.listen_port, config.net.idle_timeout), (0, Duration::from_secs(300)));
+    assert_eq!(config.net.serialize_type, SerializeType::Rocketmq);
+    assert_eq!(config.net.lane_bytes_per_connection_max, ByteSize::mib(64), "raised to hold a frame");
+    assert!(config.route.support_acting_master);
+    assert_eq!(config.kv.path, Path::new("/data/kv.json"));
+    assert_eq!(config.settings.overlay_path.path().unwrap(), Path::new("/data/fingerpost-overlay.properties"));
+    assert_eq!(config.liveness.scan_interval, Duration::from_millis(250));
+    assert_eq!(config.cluster_test.name_servers.len(), 2);
+}
+
+#[test]
+fn values_that_java_ignores_are_ignored_with_a_warning() {
+    let loaded = java("waitSecondsForService=47 \nlistenPort=98x\n\nscanNotActiveBrokerInterval=-1\n").unwrap();
+
+    assert_eq!(loaded.config.requests.wait_for_service_time, Duration::from_secs(45));
+    assert_eq!(
+        told(&loaded),
+        [
+            "1: `waitSecondsForService`: `47 ` is not a 32-bit number; ignored; \
+             `requests.wait-for-service-time` stays as it was",
+            "2: `listenPort`: `98x` is not a 32-bit number; ignored; `net.listen-port` stays as it was",
+            "4: `scanNotActiveBrokerInterval`: `-1` is not between 1 and 86400000; ignored; \
+             `liveness.scan-interval` stays as it was",
+        ]
+    );
+}
+
+#[test]
+fn a_server_that_would_listen_elsewhere_than_it_was_told_does_not_start() {
+    assert_eq!(refused(java("\nlistenPort=70000")), ["2: `listenPort`: `70000` is not between 0 and 65535"]);
+    assert_eq!(refused(java("bindAddress=mq.example")), ["1: `bindAddress`: `mq.example` is not an IP address"]);
+}
+
+#[test]
+fn only_true_is_true_and_anything_but_false_is_told() {
+    let loaded = java("orderMessageEnable=yes\nsupportActingMaster=true \nenableTopicList=False").unwrap();
+
+    let Switches { order_message_enable, support_acting_master, enable_topic_list, .. } = Switches::of(&loaded.config);
+    assert_eq!([order_message_enable, support_acting_master, enable_topic_list], [false; 3]);
+    assert_eq!(
+        told(&loaded),
+        [
+            "1: `orderMessageEnable` is neither true nor false; taken as false, as in Java",
+            "2: `supportActingMaster` is neither true nor false; taken as false, as in Java",
+        ]
+    );
+}
+
+#[test]
+fn keys_without_effect_are_told_with_the_reason() {
+    let loaded = java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true").unwrap();
+
+    let severities: Vec<_> = loaded.notices.iter().map(|notice| notice.severity).collect();
+    assert_eq!(severities, [Severity::Info, Severity::Warning, Severity::Warning]);
+    assert_eq!(told(&loaded)[2], "3: `useTLS` is accepted without effect: no TLS is spoken");
+}
+
+#[test]
+fn unknown_java_keys_are_kept_and_told_with_what_was_meant() {
+    let loaded = java("listenprot=1\nmine=2\nb\\u0007d=3").unwrap();
+
+    assert_eq!(
+        told(&loaded),
+        [
+            "1: unknown key `listenprot`; kept for display only; did you mean `listenPort`?",
+            "2: unknown key `mine`; kept for display only",
+            "3: unknown key `b\\u{7}d`; kept for display only",
+        ]
+    );
+}
+
+#[test]
+fn of_two_equal_keys_the_last_counts_and_a_server_key_beats_its_system_property() {
+    let file = "serverSocketSndBufSize=1\ncom.rocketmq.remoting.socket.sndbuf.size=9\nserverSocketSndBufSize=2";
+
+    assert_eq!(java(file).unwrap().config.net.send_buffer_size, ByteSize::new(2));
+}
+
+#[test]
+fn a_malformed_escape_refuses_a_java_file_with_its_line() {
+    let error = java("a=1\nb=\\u12").unwrap_err().to_string();
+
+    assert!(error.ends_with("namesrv.properties:2: malformed \\uXXXX escape"), "{error}");
+}
+
+#[test]
+fn a_java_file_in_utf_8_is_read_as_latin_1_and_told() {
+    let loaded = java("a=1\nkvConfigPath=/données/kv.json").unwrap();
+
+    assert_eq!(loaded.config.kv.path, Path::new("/donnÃ©es/kv.json"));
+    assert!(told(&loaded).iter().any(|told| told.starts_with("2: characters beyond ASCII")), "{:?}", told(&loaded));
+}
+
+#[test]
+fn the_overlay_must_not_be_a_file_of_the_operator() {
+    let home = home();
+    let file = home.path().join("namesrv.toml");
+    fs::write(&file, "[settings]\noverlay-path = '~/namesrv.toml'").unwrap();
+
+    let error = load(Some(&file), &at_home(&home));
+
+    assert_eq!(refused(error), ["2: `settings.overlay-path` is this file, which is never written"]);
+    assert_eq!(
+        refused(toml("[settings]\noverlay-path = 'x'\n[kv]\npath = 'x'")),
+        ["2: `settings.overlay-path` is the same file as `kv.path`"],
+    );
+}
