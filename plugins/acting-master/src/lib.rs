@@ -1,0 +1,1 @@
+//! A policy: the smallest surviving slave is shown as master.

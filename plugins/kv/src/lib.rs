@@ -1,0 +1,1 @@
+//! Answers 100, 101, 102 and 219: the KV store.

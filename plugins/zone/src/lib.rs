@@ -1,0 +1,1 @@
+//! A policy: clients are shown the brokers of their own zone.
