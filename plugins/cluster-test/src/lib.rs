@@ -4,7 +4,8 @@
 //! Java's mode takes every request code, and its brokers cannot register; this one replaces the route lookup alone. Java:
 //! `ClusterTestRequestProcessor`.
 
-use fingerpost_sdk::{Outcome, Processor, export_processor, reply, route_reply, routes};
+use fingerpost_sdk::types::WriteError;
+use fingerpost_sdk::{Outcome, Processor, export_processor, log, reply, route_reply, routes};
 
 /// The name of the upstream in the server's configuration.
 const UPSTREAM: &str = "product";
@@ -24,11 +25,13 @@ impl Processor for ClusterTest {
     }
 }
 
-/// Hands the request on. What is refused here is the answer if nobody answers there.
+/// Hands the request on. What is refused here is the answer if nobody answers there, or if nobody can be asked.
 fn ask_upstream() -> Outcome {
     let refusal = route_reply::not_found();
     reply::fail(refusal.code, &refusal.remark);
-    reply::forward(UPSTREAM)?;
+    if let Err(WriteError::Denied(why) | WriteError::Invalid(why)) = reply::forward(UPSTREAM) {
+        log::write(log::Level::Warn, &["the product environment cannot be asked: ", &why].concat());
+    }
     Ok(())
 }
 
