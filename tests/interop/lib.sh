@@ -12,11 +12,12 @@ launch() {
   shift
   "$@" >>"$state/$name.log" 2>&1 </dev/null &
   pids[$name]=$!
+  disown # or the shell would tell of every process that is killed on purpose
 }
 
 alive() { [ -n "${pids[$1]:-}" ] && kill -0 "${pids[$1]}" 2>/dev/null; }
 
-# gone_within SECONDS NAME: waits for the process to end, and reaps it
+# gone_within SECONDS NAME: waits for the process to end, and forgets it
 gone_within() {
   local left=$(($1 * 20))
   while alive "$2"; do
@@ -24,7 +25,6 @@ gone_within() {
     left=$((left - 1))
     sleep 0.05
   done
-  wait "${pids[$2]}" 2>/dev/null || true
   unset "pids[$2]"
 }
 
@@ -40,7 +40,6 @@ stop() {
 stop_all() {
   local name
   for name in "${!pids[@]}"; do kill -KILL "${pids[$name]}" 2>/dev/null; done
-  for name in "${!pids[@]}"; do wait "${pids[$name]}" 2>/dev/null; done
   pids=()
 }
 
@@ -117,7 +116,7 @@ drive() {
   done
   shift
   ROCKETMQ_HOME=$state/driver exec "$java" -Xms64m -Xmx256m "${java_flags[@]}" "${flags[@]}" \
-    -Duser.home="$state/driver" -Drmq.logback.configurationFile=rmq.tools.logback.xml \
+    -Duser.home="$state/driver" -Djava.io.tmpdir="$state/driver" -Drmq.logback.configurationFile=rmq.tools.logback.xml \
     -cp "$classes:$lib/*" Driver "$@"
 }
 
@@ -179,7 +178,7 @@ step() {
   if "$@" >"$state/step" 2>&1; then
     passed=$((passed + 1))
     took=$(((${EPOCHREALTIME/[.,]/} - ${began/[.,]/}) / 1000))
-    printf 'ok   %s (%s.%03d s)\n' "$name" $((took / 1000)) $((took % 1000))
+    printf 'ok   %s (%d.%03d s)\n' "$name" $((took / 1000)) $((took % 1000))
   else
     failed=$((failed + 1))
     printf 'FAIL %s\n' "$name"
@@ -200,17 +199,9 @@ shows() {
   return 1
 }
 
-# lacks PATTERN VERB ARGS...: the command ran, and its output does not have PATTERN
-lacks() {
-  local pattern=$1
-  shift
-  if ask "$@" >"$state/shown" && ! grep -Eq -- "$pattern" "$state/shown"; then return; fi
-  echo "not wanted: $pattern"
-  cat "$state/shown"
-  return 1
-}
-
-# millis_of PLACE: the time that an `await` took
+# faster_than MILLIS PLACE, slower_than MILLIS PLACE: what an `await` came to; neither holds for one that gave up
+faster_than() { cat "$2"; [ "$(millis_of "$2")" -lt "$1" ]; }
+slower_than() { cat "$2"; [ "$(millis_of "$2")" -gt "$1" ]; }
 millis_of() { sed -n 's/^after \([0-9]*\) ms$/\1/p' "$1"; }
 
 show_logs() {

@@ -18,16 +18,12 @@ all_steps() {
   brokers_die
 }
 
-# mq COMMAND ARGS...: mqadmin against the first NameServer, as the driver's command
-mq() {
-  local command=$1
-  shift
-  ask admin "$command" -n "$ns1" "$@"
+# says PATTERN COMMAND ARGS...: mqadmin against the first NameServer prints PATTERN
+says() {
+  local pattern=$1 command=$2
+  shift 2
+  shows "$pattern" admin "$command" -n "$ns1" "$@"
 }
-
-# says PATTERN COMMAND ARGS..., silent_on PATTERN COMMAND ARGS...: what mqadmin prints
-says() { local p=$1 c=$2; shift 2; shows "$p" admin "$c" -n "$ns1" "$@"; }
-silent_on() { local p=$1 c=$2; shift 2; lacks "$p" admin "$c" -n "$ns1" "$@"; }
 
 start_everything() {
   local port
@@ -52,7 +48,7 @@ while_the_brokers_start() {
     updateKvConfig -s INTEROP -k key -v "some value"
   step "deleteKvConfig" says "delete kv config from namespace success" deleteKvConfig -s INTEROP -k key
   step "getNamesrvConfig" says "^listenPort += +${ns1#*:}" getNamesrvConfig
-  step "updateNamesrvConfig refuses a path" silent_on "success" updateNamesrvConfig -k kvConfigPath -v /nowhere
+  step "updateNamesrvConfig refuses a path" says "CODE: 16 " updateNamesrvConfig -k kvConfigPath -v /nowhere
 }
 
 brokers_and_topics() {
@@ -80,27 +76,28 @@ both_in_cluster_list() {
 
 clients() {
   local json
+  step "updateTopic, for the second client" says "success" updateTopic -c "$cluster" -t InteropBinary -r 4 -w 4
   launch rocketmq-client drive -Drocketmq.serialize.type=ROCKETMQ -- exchange "$ns1" InteropBinary 1000
   [ "$have_go" = no ] ||
-    launch go-client timeout 120 "$work/goclient" -namesrv "$ns1" -broker "$master" -topic InteropGo -n 200
+    launch go-client "$work/goclient" -namesrv "$ns1" -broker "$master" -topic InteropGo -n 200
   later json exchange "$ns1" "$topic" 1000
   step "1000 messages with the Java client, JSON headers" answer "$json"
-  step "1000 messages with the Java client, ROCKETMQ headers" ended_well rocketmq-client
+  step "1000 messages with the Java client, ROCKETMQ headers" ends_with rocketmq-client "sent 1000, missing 0"
   if [ "$have_go" = yes ]; then
-    step "200 messages with the Go client" ended_well go-client
+    step "200 messages with the Go client" ends_with go-client "exchanged 200 messages"
   else
     skip "the Go client"
   fi
 }
 
-# ended_well NAME: the process ends by itself, with status 0
-ended_well() {
-  local pid=${pids[$1]} status
-  wait "$pid"
-  status=$?
-  unset "pids[$1]"
+# ends_with NAME TEXT: the process ends by itself, having said TEXT
+ends_with() {
+  if ! gone_within 150 "$1"; then
+    echo "still running"
+    return 1
+  fi
   tail -n 5 "$state/$1.log"
-  return "$status"
+  grep -Fqx "$2" "$state/$1.log"
 }
 
 # Thirty mqadmin calls that a NameServer has a part in; the ones about KV and the configuration are above.
@@ -119,10 +116,10 @@ tour() {
   step "mqadmin: brokerStatus" says "boot" brokerStatus -b "$master"
   step "mqadmin: sendMessage" says "SEND_OK" sendMessage -t "$topic" -p hello
   step "mqadmin: statsAll" says "^#Topic" statsAll -a -t "$topic"
-  step "mqadmin: haStatus" says "$slave|[Ss]lave" haStatus -b "$master"
+  step "mqadmin: haStatus" says "^#SlaveNum[[:space:]]+1$" haStatus -b "$master"
   write_permission
   static_topic
-  order_configuration
+  order_configuration $t
   step "mqadmin: deleteTopic" says "delete topic \[$t\] from NameServer success" deleteTopic -c "$cluster" -t $t
   step "mqadmin: topicRoute after deleteTopic" says "CODE: 17 " topicRoute -t $t
 }
@@ -135,21 +132,23 @@ write_permission() {
 }
 
 static_topic() {
-  step "mqadmin: updateStaticTopic" says "." updateStaticTopic -t InteropStatic -qn 4 -c "$cluster"
+  step "mqadmin: updateStaticTopic" says "new mapping data is written" updateStaticTopic -t InteropStatic -qn 4 -c "$cluster"
   step "mqadmin: topicRoute shows the queue mapping" says '"topicQueueMappingByBroker": ?\{' topicRoute -t InteropStatic
   step "messages through the static topic" ask exchange "$ns1" InteropStatic 50
 }
 
 order_configuration() {
-  step "mqadmin: updateOrderConf put" says "success" updateOrderConf -t "$topic" -m put -v "broker-a:4"
-  step "mqadmin: updateOrderConf get" says "broker-a:4" updateOrderConf -t "$topic" -m get
-  step "routes hide order configuration while it is switched off" ask await "$ns1" 0 order "$topic" -
+  local t=$1
+  step "mqadmin: updateOrderConf put" says "success" updateOrderConf -t "$t" -m put -v "broker-a:4"
+  step "mqadmin: updateOrderConf get" says "broker-a:4" updateOrderConf -t "$t" -m get
+  step "routes hide order configuration while it is switched off" ask await "$ns1" 0 order "$t" -
   step "mqadmin: updateNamesrvConfig" says "success" updateNamesrvConfig -k orderMessageEnable -v true
-  step "mqadmin: getNamesrvConfig shows the change" says "orderMessageEnable += +true" getNamesrvConfig
-  step "routes show order configuration when it is switched on" ask await "$ns1" 0 order "$topic" broker-a:4
-  step "mqadmin: updateKvConfig changes it" says "success" \
-    updateKvConfig -s ORDER_TOPIC_CONFIG -k "$topic" -v "broker-a:3"
-  step "routes show the changed order configuration" ask await "$ns1" 0 order "$topic" broker-a:3
+  step "mqadmin: getNamesrvConfig shows the change" says "^orderMessageEnable += +true" getNamesrvConfig
+  step "routes show order configuration when it is switched on" ask await "$ns1" 0 order "$t" broker-a:4
+  step "mqadmin: updateKvConfig changes it" says "success" updateKvConfig -s ORDER_TOPIC_CONFIG -k "$t" -v "broker-a:3"
+  step "routes show the changed order configuration" ask await "$ns1" 0 order "$t" broker-a:3
+  step "mqadmin: updateOrderConf delete" says "success" updateOrderConf -t "$t" -m delete
+  step "routes have no order configuration any more" ask await "$ns1" 0 order "$t" -
 }
 
 # A frozen broker keeps its connections, so only its silence gives it away: ten seconds by its own word,
@@ -161,7 +160,7 @@ freeze_begins() {
 
 freeze_ends() {
   step "a frozen broker is forgotten" answer "$frozen_gone"
-  step "but not before its ten seconds are over" [ "$(millis_of "$frozen_gone")" -ge 8000 ]
+  step "but not before its ten seconds are over" slower_than 8000 "$frozen_gone"
   kill -CONT "${pids[broker-b-0]}"
   step "it is back when it runs again" ask await "$ns1" 60000 listed broker-b 0 "$lone"
 }
@@ -178,18 +177,30 @@ broker_stops() {
 
 name_server_restarts() {
   local control=$state/stream-1 stream
+  step "an order configuration to be remembered" says "success" updateOrderConf -t "$topic" -m put -v "broker-a:2"
   echo "$topic" >"$control"
   later stream stream "$ns1" "$control"
   kill -TERM "${pids[ns1]}"
   step "the NameServer stops" gone_within 45 ns1
   start_nameserver ns1 "${ns1#*:}"
   step "the NameServer starts again on its port" ask await "$ns1" 60000 answers
-  step "it still has the KV and the changed setting" shows "broker-a:3" admin updateOrderConf -n "$ns1" -t "$topic" -m get
+  step "it remembers the KV" says "broker-a:2" updateOrderConf -t "$topic" -m get
+  step "it remembers the changed setting" says "^orderMessageEnable += +true" getNamesrvConfig
   step "the master registers again by itself" ask await "$ns1" 60000 listed broker-a 0 "$master"
   step "the slave registers again by itself" ask await "$ns1" 60000 listed broker-a 1 "$slave"
   step "a new client sends and receives" ask exchange "$ns1" "$topic" 50
   echo stop >"$control"
   step "a producer sent all the while and lost nothing" answer_has "$stream" "failed=0 since=[0-9]{2,}"
+}
+
+# within_tries N COMMAND...
+within_tries() {
+  local left=$1
+  shift
+  until "$@"; do
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || return 1
+  done
 }
 
 # answer_has PLACE PATTERN
@@ -206,7 +217,8 @@ two_name_servers() {
   step "one NameServer is killed; a topic is created at the other" says "create topic to $master success" \
     updateTopic -c "$cluster" -t InteropAfter -r 4 -w 4
   echo InteropAfter >"$control"
-  step "a client that knows both starts and works" ask exchange "$ns2;$ns1" "$topic" 50
+  # A Java consumer refuses to start when the server that it happens to ask first is dead; applications start it again.
+  step "a client that knows both starts and works" within_tries 10 ask exchange "$ns2;$ns1" "$topic" 50
   echo stop >"$control"
   step "a client that used both goes on, with a topic it had not seen" answer_has "$stream" "since=[0-9]{2,}"
 }
@@ -216,11 +228,11 @@ brokers_die() {
   later place await "$ns1" 30000 absent broker-a 0
   kill -KILL "${pids[broker-a-0]}"
   step "a killed master is gone" answer "$place"
-  step "at once" [ "$(millis_of "$place")" -lt 3000 ]
+  step "at once" faster_than 3000 "$place"
   step "its slave is shown as acting master" ask await "$ns1" 20000 routed "$topic" broker-a 0 "$slave"
   step "which can be read, not written" ask await "$ns1" 20000 perm "$topic" broker-a 4
   later place await "$ns1" 30000 unrouted "$topic" broker-a
   kill -KILL "${pids[broker-a-1]}"
   step "when the slave is killed too, the route is gone" answer "$place"
-  step "at once as well" [ "$(millis_of "$place")" -lt 3000 ]
+  step "at once as well" faster_than 3000 "$place"
 }

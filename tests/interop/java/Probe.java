@@ -37,16 +37,16 @@ class Probe implements AutoCloseable {
         String seen = "nothing";
         try (Probe probe = new Probe(server)) {
             while (true) {
-                long passed = (System.nanoTime() - start) / 1_000_000;
                 try {
                     seen = probe.look(condition);
-                    if (seen == null) {
-                        System.out.println("after " + passed + " ms");
-                        return true;
-                    }
                 } catch (IOException e) {
                     probe.close();
                     seen = e.toString();
+                }
+                long passed = (System.nanoTime() - start) / 1_000_000;
+                if (seen == null) {
+                    System.out.println("after " + passed + " ms");
+                    return true;
                 }
                 if (passed > millis) {
                     System.out.println("not within " + millis + " ms; last seen: " + seen);
