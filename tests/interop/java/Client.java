@@ -1,0 +1,112 @@
+// What applications do, with the real Java client: send, receive, and go on
+// sending while something else happens.
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+
+class Client {
+    private static final int SEND_TIMEOUT_MILLIS = 10_000;
+    private static final int RECEIVE_LIMIT_SECONDS = 90;
+    private static final AtomicLong SERIAL = new AtomicLong(System.currentTimeMillis());
+
+    // Sends n messages to a topic and receives each of them in a group of its own.
+    static boolean exchange(String servers, String topic, int n) throws Exception {
+        String mark = Long.toHexString(SERIAL.incrementAndGet());
+        DefaultMQProducer producer = producer(servers, mark);
+        for (int i = 0; i < n; i++) {
+            if (!send(producer, new Message(topic, mark, bytes(mark + "/" + i)))) {
+                System.out.println("message " + i + " was not stored");
+                return false;
+            }
+        }
+        Set<String> missing = ConcurrentHashMap.newKeySet();
+        for (int i = 0; i < n; i++) {
+            missing.add(mark + "/" + i);
+        }
+        CountDownLatch all = new CountDownLatch(1);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("consumer-" + mark);
+        consumer.setNamesrvAddr(servers);
+        consumer.setInstanceName("consumer-" + mark);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setConsumeThreadMin(2);
+        consumer.setConsumeThreadMax(2);
+        consumer.subscribe(topic, mark);
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            messages.forEach(m -> missing.remove(new String(m.getBody(), StandardCharsets.UTF_8)));
+            if (missing.isEmpty()) {
+                all.countDown();
+            }
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        boolean arrived = all.await(RECEIVE_LIMIT_SECONDS, TimeUnit.SECONDS);
+        System.out.println("sent " + n + ", missing " + missing.size());
+        consumer.shutdown();
+        producer.shutdown();
+        return arrived;
+    }
+
+    // Sends one message after another to the topic that the control file names until the file says
+    // "stop". Prints how many were stored, how many were not, and how many were stored since the
+    // last one that was not.
+    static boolean stream(String servers, Path control) throws Exception {
+        String mark = Long.toHexString(SERIAL.incrementAndGet());
+        DefaultMQProducer producer = producer(servers, mark);
+        int stored = 0;
+        int failed = 0;
+        int since = 0;
+        while (true) {
+            String topic = Files.readString(control).trim();
+            if (topic.equals("stop")) {
+                break;
+            }
+            if (send(producer, new Message(topic, mark, bytes("stream")))) {
+                stored++;
+                since++;
+            } else {
+                failed++;
+                since = 0;
+            }
+            Thread.sleep(20);
+        }
+        System.out.println("stored=" + stored + " failed=" + failed + " since=" + since);
+        producer.shutdown();
+        return true;
+    }
+
+    private static DefaultMQProducer producer(String servers, String mark) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("producer-" + mark);
+        producer.setNamesrvAddr(servers);
+        producer.setInstanceName("producer-" + mark);
+        producer.setSendMsgTimeout(SEND_TIMEOUT_MILLIS);
+        producer.start();
+        return producer;
+    }
+
+    private static boolean send(DefaultMQProducer producer, Message message) {
+        try {
+            SendStatus status = producer.send(message).getSendStatus();
+            // The slave may be down on purpose; the master has the message then.
+            return status == SendStatus.SEND_OK || status == SendStatus.SLAVE_NOT_AVAILABLE;
+        } catch (Exception e) {
+            System.out.println(e);
+            return false;
+        }
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
+    }
+}

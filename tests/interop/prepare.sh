@@ -1,0 +1,55 @@
+# Gets what the suite runs: the tools, the RocketMQ jars, the compiled Java and Go sides.
+# Sourced by `run`; expects $here, $work, $lib, $classes.
+# shellcheck shell=bash
+
+have_go=yes
+
+# missing_tools: with CI=true nothing may be missing; else says what is left out
+missing_tools() {
+  local tool absent=()
+  for tool in java javac go; do
+    command -v "$tool" >/dev/null || absent+=("$tool")
+  done
+  [ -e "$lib/.complete" ] || command -v mvn >/dev/null || absent+=(mvn)
+  [ ${#absent[@]} -gt 0 ] || { java=$(command -v java); return 0; }
+  echo "MISSING: ${absent[*]}" >&2
+  if [ "${CI:-}" = true ]; then
+    echo "the interop suite needs java, javac, mvn and go" >&2
+    exit 1
+  fi
+  if [ "${absent[*]}" = go ]; then
+    have_go=no java=$(command -v java)
+    return 0
+  fi
+  skip "everything: there is no interop without ${absent[*]}"
+  echo "0 passed, 0 failed"
+  exit 0
+}
+
+prepare() {
+  fetch_jars || { echo "could not get the RocketMQ jars" >&2; exit 1; }
+  mkdir -p "$classes"
+  javac -nowarn -cp "$lib/*" -d "$classes" "$here"/java/*.java || exit 1
+  if [ "$have_go" = yes ]; then
+    (cd "$here/go" && timeout 400 go build -o "$work/goclient" .) || exit 1
+  fi
+}
+
+# fetch_jars: from Maven Central, once. A cache that somebody else filled is taken as it is.
+fetch_jars() {
+  local version=5.5.0 part
+  if ! complete "$version"; then
+    echo "fetching RocketMQ $version into $lib"
+    timeout 600 mvn -q -B -f "$here/pom.xml" -Drocketmq.version="$version" dependency:copy-dependencies \
+      -DincludeScope=runtime -DoutputDirectory="$lib" || return 1
+  fi
+  for part in broker client tools namesrv; do
+    [ -s "$lib/rocketmq-$part-$version.jar" ] || { echo "no rocketmq-$part-$version.jar in $lib" >&2; return 1; }
+  done
+  [ -e "$lib/.complete" ] || : >"$lib/.complete"
+}
+
+# A download that broke off leaves no stamp; jars put there by hand have none either, so look at the last names too.
+complete() {
+  [ -e "$lib/.complete" ] || [ -e "$lib/.complete-$1" ]
+}
