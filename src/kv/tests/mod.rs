@@ -126,6 +126,7 @@ fn a_file_with_null_values_as_java_may_have_it_is_read_without_them() {
     assert_eq!(contents(&store), [("n", &[("k", "v")][..]), ("empty", &[])].map(model).into());
 }
 
+/// One namespace of a [`Model`].
 fn model((name, entries): (&str, &[(&str, &str)])) -> (String, BTreeMap<String, String>) {
     (name.to_owned(), entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
 }

@@ -86,12 +86,11 @@ fn a_queue_full_of_writes_is_busy_at_once_and_takes_more_when_it_has_moved() {
 
     release.send(()).unwrap();
     let (done, outcome) = reporting();
-    let mut done = Some(done);
     // Refused ones are told at once, so this ends as soon as the writer has taken its batch.
     while store.put("n", "k2", Some("v"), Completion::ignore()).is_err() {
         std::thread::yield_now();
     }
-    store.put("n", "k", Some("last"), done.take().unwrap()).unwrap();
+    store.put("n", "k", Some("last"), done).unwrap();
     outcome.recv().unwrap().unwrap();
     assert_eq!(store.get("n", "k").as_deref(), Some("last"));
 }
