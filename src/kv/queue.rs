@@ -1,0 +1,143 @@
+//! What waits for the disk, in order and bounded, and why a write fails.
+
+use std::io;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::completion::Completion;
+use super::{QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
+
+/// Why a write is not on disk.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The disk is behind: too much waits already. Try again later.
+    #[error("too many writes wait for the disk")]
+    Busy,
+
+    /// The store is closed, or was closed before it came to this write.
+    #[error("the KV store is closed")]
+    Closed,
+
+    /// A name or a value is too long.
+    #[error("{what} of {length} bytes, limit is {limit}")]
+    TooLong {
+        /// `namespace`, `key` or `value`.
+        what: &'static str,
+        /// Its length in bytes.
+        length: usize,
+        /// The most that is accepted.
+        limit: usize,
+    },
+
+    /// The file would become larger than one that can be read again.
+    #[error("the KV store is full: its file may hold {limit} bytes")]
+    Full {
+        /// The size that the file may have.
+        limit: usize,
+    },
+
+    /// The disk refused. Neither the file nor what readers see has changed, with one exception: when the last step, the
+    /// fsync of the directory, failed and the previous content could not be put back either, both show the new content,
+    /// of which nobody knows whether it survives a crash.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Disk {
+        /// What could not be done, a verb.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+}
+
+/// One write, as it waits. Names are shared with the table that they end up in.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Put { namespace: Arc<str>, key: Arc<str>, value: Option<Arc<str>> },
+    Delete { namespace: Arc<str>, key: Arc<str> },
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put { namespace, key, value } => {
+                namespace.len() + key.len() + value.as_ref().map_or(0, |value| value.len())
+            }
+            Self::Delete { namespace, key } => namespace.len() + key.len(),
+        }
+    }
+}
+
+/// A change and who waits for it.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) change: Change,
+    pub(super) done: Completion,
+}
+
+/// The writes that wait for the writer thread.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    writes: Vec<Write>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// Adds a write at the end. A refusal is returned and told to `done` as well.
+    pub(super) fn push(&self, change: Change, done: Completion) -> Result<(), WriteError> {
+        let mut waiting = self.lock();
+        let bytes = waiting.bytes + change.bytes();
+        let refusal = if waiting.closed {
+            WriteError::Closed
+        } else if waiting.writes.len() >= QUEUE_WRITES_MAX || bytes > QUEUE_BYTES_MAX {
+            WriteError::Busy
+        } else {
+            waiting.bytes = bytes;
+            waiting.writes.push(Write { change, done });
+            self.arrived.notify_one();
+            return Ok(());
+        };
+        // Completions are never called under the lock: they may write.
+        drop(waiting);
+        done.refuse(refusal)
+    }
+
+    /// Waits for writes and takes all there are. None once the queue is closed and empty.
+    pub(super) fn take(&self) -> Option<Vec<Write>> {
+        let mut waiting = self.lock();
+        while waiting.writes.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.bytes = 0;
+        Some(mem::take(&mut waiting.writes))
+    }
+
+    /// Refuses what comes from now on. What waits can still be taken.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// Closes, and gives back what waits: nobody is left to take it.
+    pub(super) fn abandon(&self) -> Vec<Write> {
+        self.close();
+        mem::take(&mut self.lock().writes)
+    }
+
+    /// No code of others runs under this lock, so a poisoned one still holds whole values.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
