@@ -76,14 +76,20 @@ pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// `[kv]`: where the KV store lives.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KvConfig {
     /// The file. Java: `kvConfigPath`.
     pub path: PathBuf,
 
     /// What to do when the file cannot be understood.
-    #[serde(default)]
     pub on_damage: OnDamage,
+}
+
+impl Default for KvConfig {
+    /// Where Java keeps it. The configuration replaces `~`; a store does not.
+    fn default() -> Self {
+        Self { path: PathBuf::from("~/namesrv/kvConfig.json"), on_damage: OnDamage::default() }
+    }
 }
 
 /// `kv.on-damage`: what to do when the file cannot be understood.

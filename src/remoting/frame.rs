@@ -1,6 +1,7 @@
 //! Where one frame ends and the next begins, and how a frame is written around its body.
 
 use bytes::{BufMut, BytesMut};
+use serde::{Deserialize, Serialize};
 
 use super::error::{EncodeError, FrameError};
 use super::header::{self, Header};
@@ -18,7 +19,8 @@ const LENGTH: usize = 4;
 const HEADER_MAX: usize = 0x00ff_ffff;
 
 /// How a header is written.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum SerializeType {
     /// As an object of JSON; what Java answers unless told otherwise.
     #[default]
@@ -41,6 +43,11 @@ impl SerializeType {
             Self::Json => 0,
             Self::Rocketmq => 1,
         }
+    }
+
+    /// The type of that name, whose case counts.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Json, Self::Rocketmq].into_iter().find(|kind| kind.name() == name)
     }
 
     /// As headers and settings name it.

@@ -8,8 +8,10 @@ mod plugins;
 mod requests;
 mod state;
 
+pub use crate::kv::{KvConfig, OnDamage};
+pub use crate::remoting::SerializeType;
 pub use access::{AdminConfig, AdminFrom, LogConfig, LogFormat};
-pub use net::{NetConfig, SerializeType};
+pub use net::NetConfig;
 pub use plugins::{Grant, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
 pub use requests::{ClusterTestConfig, RequestsConfig};
-pub use state::{KvConfig, LivenessConfig, OnDamage, RouteConfig, SettingsConfig};
+pub use state::{LivenessConfig, RouteConfig, SettingsConfig};

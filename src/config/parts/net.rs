@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::ByteSize;
+use crate::config::{ByteSize, SerializeType};
 
 /// `[net]`: where the server listens, and how much a peer may make it hold.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -82,31 +82,5 @@ impl NetConfig {
         self.outgoing_bytes_per_connection_max = self.outgoing_bytes_per_connection_max.max(frame);
         self.lane_bytes_per_connection_max = self.lane_bytes_per_connection_max.max(frame);
         self.lane_bytes_max = self.lane_bytes_max.max(self.lane_bytes_per_connection_max);
-    }
-}
-
-/// How a header is encoded. Java: `SerializeType`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum SerializeType {
-    /// JSON text.
-    #[default]
-    Json,
-    /// RocketMQ's binary form.
-    Rocketmq,
-}
-
-impl SerializeType {
-    /// Java's name of it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Json => "JSON",
-            Self::Rocketmq => "ROCKETMQ",
-        }
-    }
-
-    /// The type of that name, whose case counts.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Json, Self::Rocketmq].into_iter().find(|format| format.name() == name)
     }
 }

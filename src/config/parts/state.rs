@@ -34,33 +34,6 @@ impl Default for LivenessConfig {
     }
 }
 
-/// `[kv]`: the KV store.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct KvConfig {
-    /// The file, in Java's format. Java: `kvConfigPath`.
-    pub path: PathBuf,
-    /// What to do when the file cannot be understood.
-    pub on_damage: OnDamage,
-}
-
-impl Default for KvConfig {
-    fn default() -> Self {
-        Self { path: PathBuf::from("~/namesrv/kvConfig.json"), on_damage: OnDamage::Refuse }
-    }
-}
-
-/// What a damaged file means.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnDamage {
-    /// The server does not start, and says where the damage is. Java does the same.
-    #[default]
-    Refuse,
-    /// The file is renamed, and the store starts empty.
-    SetAside,
-}
-
 /// `[route]`: the route tables, and what a broker may put into them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
