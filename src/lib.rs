@@ -17,6 +17,7 @@ pub mod body;
 pub mod config;
 pub mod json;
 pub mod kv;
+pub mod liveness;
 pub mod remoting;
 pub mod route;
 

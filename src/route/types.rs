@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::tables::Group;
+
 /// A broker, cluster or topic name, or an address: shared, because each appears in many places.
 pub type Name = Arc<str>;
 
@@ -97,13 +99,60 @@ pub struct Registration {
     pub delete_missing_topics: bool,
 }
 
-/// What a registering broker is told about its master; both none for a master.
+/// What a registering broker is told about its master (both none for a master), and what others may want to know.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Registered {
     /// The address of the live master of its group.
     pub master_address: Option<Name>,
     /// Where that master serves slaves.
     pub ha_address: Option<Name>,
+    /// No such broker was alive before.
+    pub newcomer: bool,
+    /// The group, with this broker in it, if its smallest id is this broker's now and was a larger one before.
+    pub min_id_change: Option<Arc<Group>>,
+}
+
+/// Who leaves. Java: `UnRegisterBrokerRequestHeader`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Departure {
+    /// The cluster it says it is in; not compared, because broker names are unique over all of them.
+    pub cluster: Name,
+    /// Its group.
+    pub broker_name: Name,
+    /// The id it says it has; not compared, as in Java, because it may have changed since.
+    pub broker_id: i64,
+    /// `host:port`, which decides.
+    pub address: Name,
+}
+
+/// Why a broker went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Removal {
+    /// It said so.
+    Unregistered,
+    /// Its connection ended.
+    Disconnected,
+    /// It was silent for longer than its timeout; its connection should be closed.
+    Expired,
+}
+
+/// A broker that went.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Removed {
+    /// Its group.
+    pub broker_name: Name,
+    /// The cluster it registered with.
+    pub cluster: Name,
+    /// The id it had.
+    pub broker_id: i64,
+    /// `host:port`.
+    pub address: Name,
+    /// Where its last registration came from.
+    pub connection: ConnectionId,
+    /// Why it went.
+    pub reason: Removal,
+    /// What is left of the group, if it lost its smallest id and still has members.
+    pub min_id_change: Option<Arc<Group>>,
 }
 
 /// One queue entry: a topic on one broker. Java: `QueueData`.

@@ -1,0 +1,334 @@
+//! The next version of the tables while one writer makes it.
+//!
+//! A [`Draft`] starts as a copy of the published tables, which costs a dozen pointers, and copies what it touches. The
+//! rules of the verbs live in their own files; here are the steps they are made of, each of which leaves alone what it
+//! would not change, so that an equal value keeps its `Arc` and its version. Dropping a draft undoes everything.
+//!
+//! # Invariants, once `settle` has run
+//!
+//! * Every group has an address, and every address of a group has exactly one live entry; every live entry is a member
+//!   of its group. So nothing lives for ever as a ghost: whatever is in a route can expire.
+//! * Every topic has an entry, every entry's group exists, entries ascend by broker name.
+//! * Cluster sets name existing groups only, and each group stands at least in the set of its own cluster.
+//! * Filter servers belong to live brokers; mappings belong to existing groups.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
+use super::live::{Live, Member, MemberRef};
+use super::tables::{FilterServers, Group, Mappings, Tables, Topic};
+use super::types::{Millis, Name, Queue, TopicMapping};
+
+/// The write bit of a permission. Java: `PermName.PERM_WRITE`.
+pub(super) const WRITE: i32 = 1 << 1;
+
+/// Tables that are not published yet.
+pub(super) struct Draft {
+    /// What readers would see. Change it through the methods only.
+    pub(super) tables: Tables,
+    changed: bool,
+    beat: Option<(Arc<Live>, Millis)>,
+    /// Groups that lost their last member, and groups that allow an acting master and have no master left.
+    gone: HashSet<Name>,
+    headless: HashSet<Name>,
+}
+
+/// What becomes of one queue entry.
+pub(super) enum Edit {
+    Keep,
+    Perm(i32),
+    Drop,
+}
+
+impl Draft {
+    pub(super) fn of(base: &Tables) -> Self {
+        let mut tables = base.clone();
+        tables.generation += 1;
+        Self { tables, changed: false, beat: None, gone: HashSet::new(), headless: HashSet::new() }
+    }
+
+    /// What to publish; none when nothing changed. The caller holds the write lock and has made sure that the draft's
+    /// base is still what is published, so that the broker which beats here cannot have expired in between.
+    pub(super) fn finish(self) -> Option<Tables> {
+        debug_assert!(self.gone.is_empty() && self.headless.is_empty(), "a verb ends by settling");
+        if let Some((live, now)) = self.beat {
+            live.beat(now);
+        }
+        self.changed.then_some(self.tables)
+    }
+
+    // === groups and clusters ===
+
+    /// Stores a group; its `version` is set here.
+    pub(super) fn put_group(&mut self, mut group: Group) {
+        if let Some(old) = self.tables.groups.get(&*group.broker_name) {
+            group.version = old.version;
+            if group == **old {
+                return;
+            }
+        }
+        group.version = self.change();
+        self.tables.groups.insert(Arc::new(group));
+    }
+
+    pub(super) fn list_in_cluster(&mut self, cluster: &Name, broker_name: &Name) {
+        if self.tables.cluster(cluster).is_some_and(|names| names.contains(broker_name)) {
+            return;
+        }
+        self.change();
+        let clusters = Arc::make_mut(&mut self.tables.clusters);
+        clusters.entry(Name::clone(cluster)).or_default().insert(Name::clone(broker_name));
+    }
+
+    /// Takes an address out of its group, with its live entry. The topics follow in [`Draft::settle`], so that a
+    /// thousand departures cost one pass over them.
+    pub(super) fn remove_member(&mut self, broker_name: &str, address: &str) -> Option<(i64, Arc<Live>)> {
+        let group = Arc::clone(self.tables.group(broker_name)?);
+        let at = group.addresses.iter().position(|(_, member)| **member == *address)?;
+        let live = Arc::clone(self.tables.live_member(broker_name, address)?);
+        self.remove_live(live.cluster(), live.address());
+
+        let mut rest = Group::clone(&group);
+        let (broker_id, _) = rest.addresses.remove(at);
+        if rest.addresses.is_empty() {
+            self.gone.insert(Name::clone(&group.broker_name));
+            self.remove_group(broker_name);
+        } else {
+            if rest.enable_acting_master && rest.is_without_master() {
+                self.headless.insert(Name::clone(&group.broker_name));
+            }
+            self.put_group(rest);
+        }
+        Some((broker_id, live))
+    }
+
+    /// Lets the topics follow the groups: entries of groups that went are dropped; those of a group that lost its
+    /// master are made read-only until a master is back.
+    // Java: RouteInfoManager.cleanTopicByUnRegisterRequests.
+    pub(super) fn settle(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        let headless = std::mem::take(&mut self.headless);
+        if gone.is_empty() && headless.is_empty() {
+            return;
+        }
+        self.edit_queues(|_, queue| {
+            if gone.contains(&queue.broker_name) {
+                Edit::Drop
+            } else if headless.contains(&queue.broker_name) {
+                Edit::Perm(queue.perm & !WRITE)
+            } else {
+                Edit::Keep
+            }
+        });
+        let names_gone = |found: &Mappings| found.by_broker.keys().any(|name| gone.contains(name));
+        let topics: Vec<Name> = self
+            .tables
+            .mappings
+            .iter()
+            .filter(|found| names_gone(found))
+            .map(|found| Name::clone(&found.topic))
+            .collect();
+        for topic in topics {
+            self.remove_mappings(&topic, |name| gone.contains(name));
+        }
+    }
+
+    fn remove_group(&mut self, broker_name: &str) {
+        self.change();
+        self.tables.groups.remove(broker_name);
+        let clusters = Arc::make_mut(&mut self.tables.clusters);
+        clusters.retain(|_, names| {
+            names.remove(broker_name);
+            !names.is_empty()
+        });
+    }
+
+    // === topics ===
+
+    /// Stores one queue entry.
+    pub(super) fn put_queue(&mut self, topic: &Name, queue: Queue) {
+        let (name, queues) = match self.tables.topic(topic) {
+            Some(old) => {
+                let at = old.find(&queue.broker_name);
+                if at.is_ok_and(|at| old.queues[at] == queue) {
+                    return;
+                }
+                let mut queues = Vec::with_capacity(old.queues.len() + 1);
+                queues.extend_from_slice(&old.queues);
+                match at {
+                    Ok(at) => queues[at] = queue,
+                    Err(at) => queues.insert(at, queue),
+                }
+                // Ten brokers send ten copies of the name; the first is kept.
+                (Name::clone(&old.name), queues)
+            }
+            None => {
+                self.tables.topic_names = self.tables.generation;
+                (Name::clone(topic), vec![queue])
+            }
+        };
+        self.put_topic(name, queues);
+    }
+
+    /// Applies `edit` to every entry of every topic; a topic that is left without entries goes.
+    pub(super) fn edit_queues(&mut self, mut edit: impl FnMut(&Topic, &Queue) -> Edit) {
+        let edited = self.tables.topics.iter().filter_map(|topic| {
+            let queues = edited(topic, &mut edit)?;
+            Some((Arc::clone(topic), queues))
+        });
+        for (topic, queues) in edited.collect::<Vec<_>>() {
+            self.replace_queues(&topic, queues);
+        }
+    }
+
+    /// The same for one topic.
+    pub(super) fn edit_queues_of(&mut self, topic: &str, mut edit: impl FnMut(&Topic, &Queue) -> Edit) {
+        let Some(topic) = self.tables.topic(topic).cloned() else { return };
+        if let Some(queues) = edited(&topic, &mut edit) {
+            self.replace_queues(&topic, queues);
+        }
+    }
+
+    fn replace_queues(&mut self, topic: &Topic, queues: Vec<Queue>) {
+        if queues.is_empty() {
+            self.tables.topic_names = self.change();
+            self.tables.topics.remove(&*topic.name);
+            self.tables.mappings.remove(&*topic.name);
+            return;
+        }
+        let kept = |name: &Name| queues.binary_search_by(|queue| queue.broker_name.cmp(name)).is_ok();
+        self.remove_mappings(&topic.name, |name| topic.find(name).is_ok() && !kept(name));
+        self.put_topic(Name::clone(&topic.name), queues);
+    }
+
+    fn put_topic(&mut self, name: Name, queues: Vec<Queue>) {
+        let version = self.change();
+        self.tables.topics.insert(Arc::new(Topic { name, queues: queues.into_boxed_slice(), version }));
+    }
+
+    /// Gives a topic a new version because something beside its entries changed.
+    fn touch_topic(&mut self, name: &str) {
+        let Some(topic) = self.tables.topic(name) else { return };
+        if topic.version < self.tables.generation {
+            let (name, queues) = (Name::clone(&topic.name), topic.queues.to_vec());
+            self.put_topic(name, queues);
+        }
+    }
+
+    // === static-topic mappings ===
+
+    pub(super) fn put_mapping(&mut self, topic: &Name, broker_name: &Name, mapping: &TopicMapping) {
+        let old = self.tables.mappings.get(&**topic).map(|found| Arc::clone(&found.by_broker));
+        let mut by_broker = old.unwrap_or_default();
+        if by_broker.get(broker_name) == Some(mapping) {
+            return;
+        }
+        Arc::make_mut(&mut by_broker).insert(Name::clone(broker_name), mapping.clone());
+        self.replace_mappings(topic, by_broker);
+    }
+
+    /// Removes the mappings of one topic, whatever it still has of entries.
+    pub(super) fn forget_mappings(&mut self, topic: &str) {
+        self.remove_mappings(topic, |_| true);
+    }
+
+    fn remove_mappings(&mut self, topic: &str, goes: impl Fn(&Name) -> bool) {
+        let Some(found) = self.tables.mappings.get(topic) else { return };
+        if !found.by_broker.keys().any(&goes) {
+            return;
+        }
+        let (topic, mut by_broker) = (Name::clone(&found.topic), Arc::clone(&found.by_broker));
+        Arc::make_mut(&mut by_broker).retain(|name, _| !goes(name));
+        self.replace_mappings(&topic, by_broker);
+    }
+
+    fn replace_mappings(&mut self, topic: &Name, by_broker: Arc<BTreeMap<Name, TopicMapping>>) {
+        self.change();
+        if by_broker.is_empty() {
+            self.tables.mappings.remove(&**topic);
+        } else {
+            self.tables.mappings.insert(Arc::new(Mappings { topic: Name::clone(topic), by_broker }));
+        }
+        self.touch_topic(topic);
+    }
+
+    // === brokers ===
+
+    /// Stores a live entry whose `generation` is set here, or, when only its time would differ, lets the one that is
+    /// there beat once the draft is finished: a registration that says nothing new publishes nothing.
+    pub(super) fn put_live(&mut self, mut live: Live, now: Millis) {
+        if let Some(old) = self.tables.live.get(&live.member)
+            && old.says_the_same(&live)
+        {
+            self.beat = Some((Arc::clone(old), now));
+            return;
+        }
+        live.generation = self.change();
+        self.tables.live.insert(Arc::new(live));
+    }
+
+    /// Removes a live entry and its filter servers, but not the address from its group.
+    pub(super) fn remove_live(&mut self, cluster: &str, address: &str) {
+        let member = MemberRef { cluster, address };
+        let Some(live) = self.tables.live.remove(&member) else { return };
+        self.change();
+        if self.tables.filter_servers.remove(&member).is_some() {
+            self.touch_group(&live.broker_name);
+        }
+    }
+
+    /// Replaces the filter servers of a broker; an empty list removes them.
+    pub(super) fn set_filter_servers(&mut self, member: &Member, broker_name: &str, servers: &[Name]) {
+        let old = self.tables.filter_servers.get(member);
+        if old.map_or(&[] as &[Name], |found| &found.addresses) == servers {
+            return;
+        }
+        if servers.is_empty() {
+            self.tables.filter_servers.remove(member);
+        } else {
+            let addresses = servers.into();
+            self.tables.filter_servers.insert(Arc::new(FilterServers { member: member.clone(), addresses }));
+        }
+        self.touch_group(broker_name);
+    }
+
+    /// Gives a group a new version: a route shows filter servers beside it.
+    fn touch_group(&mut self, broker_name: &str) {
+        let version = self.change();
+        if let Some(group) = self.tables.group(broker_name) {
+            let group = Group { version, ..Group::clone(group) };
+            self.tables.groups.insert(Arc::new(group));
+        }
+    }
+
+    /// Notes that there is something to publish; the version of what changed.
+    fn change(&mut self) -> u64 {
+        self.changed = true;
+        self.tables.generation
+    }
+}
+
+/// The entries of a topic after `edit`; none when it changed nothing.
+fn edited(topic: &Topic, edit: &mut impl FnMut(&Topic, &Queue) -> Edit) -> Option<Vec<Queue>> {
+    let mut queues: Option<Vec<Queue>> = None;
+    for (at, queue) in topic.queues.iter().enumerate() {
+        let edit = edit(topic, queue);
+        let same = match edit {
+            Edit::Keep => true,
+            Edit::Perm(perm) => perm == queue.perm,
+            Edit::Drop => false,
+        };
+        if same && queues.is_none() {
+            continue;
+        }
+        let queues = queues.get_or_insert_with(|| topic.queues[..at].to_vec());
+        match edit {
+            Edit::Keep => queues.push(queue.clone()),
+            Edit::Perm(perm) => queues.push(Queue { perm, ..queue.clone() }),
+            Edit::Drop => {}
+        }
+    }
+    queues
+}
