@@ -9,8 +9,8 @@
 //!
 //! [`KvStore`] is the only way in. `table` is plain data that knows nothing of threads or disks, `format` turns it into
 //! bytes and back, `file` finds, locks, loads and replaces the file, `queue` and `writer` order the writes, and
-//! `completion` tells who waits for them. Every operation that a commit makes goes through `disk`, so that tests can fail
-//! any of them.
+//! `completion` tells who waits for them. Every operation that a commit makes goes through `disk`, so that tests can
+//! fail any of them.
 //!
 //! # Invariants
 //!
@@ -149,8 +149,8 @@ impl KvStore {
 
     /// Queues a value for a key; without one, makes sure that the namespace exists and that the key does not.
     ///
-    /// `done` is called exactly once: on the writer thread when the write is on disk and published, or has failed; or at
-    /// once, on this thread, when the write is refused here. It must not block.
+    /// `done` is called exactly once: on the writer thread when the write is on disk and published, or has failed; or
+    /// at once, on this thread, when the write is refused here. It must not block.
     ///
     /// # Errors
     ///
