@@ -79,7 +79,7 @@ impl Writes {
         Completion::new(move |outcome| finish_one(&pending, outcome))
     }
 
-    /// Calls `callback` once, when every tracked write is done: with the error of the one that failed first, if any did.
+    /// Calls `callback` once, when every tracked write is done: with the error that came first, if any did.
     ///
     /// If none is outstanding it is called here and now; otherwise on the thread that finishes the last one, where it
     /// must not block.

@@ -18,8 +18,8 @@ pub(super) struct Writer<D> {
     queue: Arc<Queue>,
     table: Arc<ArcSwap<Table>>,
     file: DataFile<D>,
-    /// Whether the file is known to survive a crash as it is. Not so at the start: the server before may have died between
-    /// its rename and its fsync. While it is not, a batch that changes nothing is committed like any other.
+    /// Whether the file is known to survive a crash as it is. Not so at the start: the server before may have died
+    /// between its rename and its fsync. While it is not, a batch that changes nothing is committed like any other.
     settled: bool,
     /// Whether the last commit failed; the log has it once, not once for each client that tries.
     failing: bool,
@@ -76,8 +76,8 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// The new content is in the file, but nobody knows whether it will stay. Puts back what was there, so that what was
-    /// refused does not come to light at the next start; failing that, shows it to readers, too.
+    /// The new content is in the file, but nobody knows whether it will stay. Puts back what was there, so that what
+    /// was refused does not come to light at the next start; failing that, shows it to readers, too.
     fn take_back(&mut self, current: &Table, next: Table) {
         match self.file.restore(&format::encode(current)) {
             Ok(()) => self.settled = true,

@@ -99,8 +99,8 @@ impl SimDisk {
         now.iter().map(|(path, inode)| (path.clone(), sim.inodes[*inode].bytes.clone())).collect()
     }
 
-    /// Everything that may be found after a crash: names as after any step since the last fsync of the directory, and of
-    /// every content that was not forced to disk nothing, a part, or all.
+    /// Everything that may be found after a crash: names as after any step since the last fsync of the directory, and
+    /// of every content that was not forced to disk nothing, a part, or all.
     pub(super) fn survivors(&self) -> BTreeSet<Files> {
         let sim = self.sim();
         let mut survivors = BTreeSet::new();
