@@ -6,8 +6,8 @@ use std::hash::BuildHasher;
 /// What Java decodes into a map, here in the order sent.
 pub(super) struct Unique<T> {
     entries: Vec<T>,
-    /// Indexes of `entries`, by the hash of their keys.
-    places: HashTable<usize>,
+    /// The hash of each key and the index of its entry. The hash is kept, so that growing touches no key.
+    places: HashTable<(u64, usize)>,
     hasher: DefaultHashBuilder,
     key: fn(&T) -> &str,
 }
@@ -20,12 +20,11 @@ impl<T> Unique<T> {
     pub(super) fn put(&mut self, entry: T) {
         let Self { entries, places, hasher, key } = self;
         let hash = hasher.hash_one(key(&entry));
-        let is_same = |place: &usize| key(&entries[*place]) == key(&entry);
-        let hash_of = |place: &usize| hasher.hash_one(key(&entries[*place]));
-        match places.entry(hash, is_same, hash_of) {
-            Entry::Occupied(place) => entries[*place.get()] = entry,
+        let is_same = |place: &(u64, usize)| place.0 == hash && key(&entries[place.1]) == key(&entry);
+        match places.entry(hash, is_same, |place| place.0) {
+            Entry::Occupied(place) => entries[place.get().1] = entry,
             Entry::Vacant(vacancy) => {
-                vacancy.insert(entries.len());
+                vacancy.insert((hash, entries.len()));
                 entries.push(entry);
             }
         }
