@@ -3,9 +3,9 @@
 use crate::json::Writer;
 use crate::reply;
 
-/// What is written before it leaves the sandbox. A crossing costs as much as copying about this many bytes, and a list of
-/// 100,000 topics never stands in the plugin's memory.
-const PIECE: usize = 16 * 1024;
+/// How much of a body is collected before it leaves the sandbox: so much that crossings do not count, and so little that a
+/// list of 100,000 topics never stands in the plugin's memory.
+pub const PIECE: usize = 16 * 1024;
 
 /// A JSON body in the making. Writes like a [`Writer`], and ends with [`finish`](Self::finish).
 #[derive(Debug, Default)]

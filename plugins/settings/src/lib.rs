@@ -3,15 +3,12 @@
 //! Which settings can change at run time, and to what, is decided by the server; this plugin knows the text and the black
 //! list. Java: `DefaultRequestProcessor.updateConfig`, `getConfig`.
 
-use fingerpost_sdk::{Outcome, Processor, Refusal, code, export_processor, reply, request, settings};
+use fingerpost_sdk::{Outcome, Processor, Refusal, body, code, export_processor, reply, request, settings};
 
 mod properties;
 
 /// Never changed by request, whatever the operator's black list says. Java: `DefaultRequestProcessor.initConfigBlackList`.
 const BLACK_LIST: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
-
-/// What is collected before it leaves the sandbox.
-const PIECE: usize = 16 * 1024;
 
 struct Settings;
 
@@ -54,7 +51,7 @@ fn show() {
     let mut text = String::new();
     for (key, value) in settings::entries() {
         text.extend([&key, "=", &value, "\n"]);
-        if text.len() >= PIECE {
+        if text.len() >= body::PIECE {
             reply::append_body(text.as_bytes());
             text.clear();
         }
