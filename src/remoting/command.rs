@@ -1,6 +1,6 @@
 //! One request or response. Java: `RemotingCommand`.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 
 use super::code::{LanguageCode, RequestCode, ResponseCode, VERSION};
@@ -43,10 +43,11 @@ impl Command {
     }
 
     /// Reads `frame`, which is one whole frame as [`frame::split`] found it.
-    pub fn decode(frame: Bytes) -> Result<Self, FrameError> {
+    pub fn decode(mut frame: Bytes) -> Result<Self, FrameError> {
         let (kind, header) = frame::parts(&frame)?;
-        let body = frame.slice(header.end..);
-        let command = header::decode(kind, frame.slice(header));
+        let body = frame.split_off(header.end);
+        frame.advance(header.start);
+        let command = header::decode(kind, frame);
         command.map(|command| Self { body, ..command }).map_err(|source| FrameError::Header { kind, source })
     }
 

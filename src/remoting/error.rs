@@ -59,8 +59,8 @@ pub enum HeaderError {
     Json(#[from] JsonError),
 
     /// It is JSON with bytes that are not UTF-8.
-    #[error("not UTF-8 at byte {0}")]
-    Utf8(usize),
+    #[error("not UTF-8")]
+    Utf8,
 
     /// It ends before one of its parts does.
     #[error("ends within {0}")]

@@ -19,6 +19,7 @@ mod string;
 mod value;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// How deep values may nest unless the caller says otherwise. Bodies of RocketMQ nest five deep.
 const DEPTH_MAX: u8 = 64;
@@ -30,6 +31,8 @@ const DEPTH_MAX: u8 = 64;
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
+    /// `bytes` up to the first that is not UTF-8: judged once as a whole, so that no string is judged by itself.
+    text: &'a str,
     at: usize,
     depth: u8,
     depth_max: u8,
@@ -110,7 +113,24 @@ pub enum Problem {
 impl<'a> Reader<'a> {
     /// Begins before the document in `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0, depth_max: DEPTH_MAX, bare_integer_keys: false, turn: Turn::Value }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(_) => bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid()),
+        };
+        Self { bytes, ..Self::of_text(text) }
+    }
+
+    /// Begins before the document in `text`, which is known to be UTF-8 already.
+    pub fn of_text(text: &'a str) -> Self {
+        Self {
+            bytes: text.as_bytes(),
+            text,
+            at: 0,
+            depth: 0,
+            depth_max: DEPTH_MAX,
+            bare_integer_keys: false,
+            turn: Turn::Value,
+        }
     }
 
     /// Also takes names that are integers without quotes, as Java writes maps with integer keys.
@@ -126,20 +146,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Says what kind of value stands next, and leaves it there.
+    #[inline]
     pub fn peek(&mut self) -> Result<Kind, JsonError> {
-        if self.turn != Turn::Value {
-            return Err(self.error(Problem::OutOfTurn));
-        }
-        self.space();
-        match self.byte() {
-            Some(b'"' | b'\'') => Ok(Kind::String),
-            Some(b'-' | b'+' | b'.' | b'0'..=b'9') => Ok(Kind::Number),
-            Some(b'{') => Ok(Kind::Object),
-            Some(b'[') => Ok(Kind::Array),
-            Some(b't' | b'f') => Ok(Kind::Bool),
-            Some(b'n') => Ok(Kind::Null),
-            _ => Err(self.error(Problem::Expected("a value"))),
-        }
+        self.kind().ok_or_else(|| self.no_value())
     }
 
     /// Enters an object.
@@ -153,6 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The name of the next member, whose value comes next; none when the object has ended.
+    #[inline]
     pub fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, JsonError> {
         if !self.another(b'}', "a comma or the end of the object")? {
             return Ok(None);
@@ -211,6 +221,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Moves to the next member or element; false when `close` stood there instead, which is then behind us.
+    #[inline]
     fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, JsonError> {
         if self.turn == Turn::Value || self.depth == 0 {
             return Err(self.error(Problem::OutOfTurn));
@@ -242,20 +253,54 @@ impl<'a> Reader<'a> {
         if digits == 0 {
             return Err(self.error(Problem::Expected("a name in quotes or an integer")));
         }
-        self.at += sign + digits;
-        std::str::from_utf8(&rest[..sign + digits]).map_err(|_| self.error(Problem::Utf8))
+        let name = self.slice(self.at..self.at + sign + digits)?;
+        self.at += name.len();
+        Ok(name)
     }
 
+    /// What [`peek`](Self::peek) says, in a register.
+    #[inline]
+    fn kind(&mut self) -> Option<Kind> {
+        if self.turn != Turn::Value {
+            return None;
+        }
+        self.space();
+        match self.byte()? {
+            b'"' | b'\'' => Some(Kind::String),
+            b'-' | b'+' | b'.' | b'0'..=b'9' => Some(Kind::Number),
+            b'{' => Some(Kind::Object),
+            b'[' => Some(Kind::Array),
+            b't' | b'f' => Some(Kind::Bool),
+            b'n' => Some(Kind::Null),
+            _ => None,
+        }
+    }
+
+    /// Why there is no [`kind`](Self::kind).
+    #[cold]
+    fn no_value(&self) -> JsonError {
+        self.error(if self.turn == Turn::Value { Problem::Expected("a value") } else { Problem::OutOfTurn })
+    }
+
+    /// A part of the document that begins and ends beside ASCII.
+    #[inline]
+    fn slice(&self, range: Range<usize>) -> Result<&'a str, JsonError> {
+        self.text.get(range).ok_or(JsonError { offset: self.text.len(), problem: Problem::Utf8 })
+    }
+
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn space(&mut self) {
         while let Some(0 | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' | b' ') = self.byte() {
             self.at += 1;
         }
     }
 
+    #[inline]
     fn error(&self, problem: Problem) -> JsonError {
         JsonError { offset: self.at, problem }
     }

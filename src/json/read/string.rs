@@ -6,16 +6,26 @@ use super::{JsonError, Problem, Reader};
 
 impl<'a> Reader<'a> {
     /// The string whose opening quote is the next byte.
+    #[inline]
     pub(super) fn quoted(&mut self, quote: u8) -> Result<Cow<'a, str>, JsonError> {
         let start = self.at + 1;
-        let run = self.plain_run(start, quote)?;
-        self.at = start + run.len();
-        if self.byte() == Some(quote) {
-            self.at += 1;
-            return Ok(Cow::Borrowed(run));
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let length = plain_length(rest, quote);
+        if rest.get(length) != Some(&quote) {
+            return self.unescaped(start, quote);
         }
+        let run = self.slice(start..start + length)?;
+        self.at = start + length + 1;
+        Ok(Cow::Borrowed(run))
+    }
+
+    /// The string that begins at `start` and holds an escape, or does not end.
+    #[cold]
+    fn unescaped(&mut self, start: usize, quote: u8) -> Result<Cow<'a, str>, JsonError> {
+        let run = self.plain_run(start, quote)?;
         let mut string = String::with_capacity(run.len() * 2);
         string.push_str(run);
+        self.at = start + run.len();
         while self.byte() != Some(quote) {
             // The run ended at neither quote nor end, so a backslash is here.
             string.push(self.escape()?);
@@ -34,8 +44,7 @@ impl<'a> Reader<'a> {
         if length == rest.len() {
             return Err(JsonError { offset: self.at, problem: Problem::Unclosed });
         }
-        std::str::from_utf8(&rest[..length])
-            .map_err(|error| JsonError { offset: start + error.valid_up_to(), problem: Problem::Utf8 })
+        self.slice(start..start + length)
     }
 
     /// The character for which the escape at the next byte stands.
@@ -92,6 +101,7 @@ impl<'a> Reader<'a> {
 ///
 /// Eight bytes are judged at once. A byte is equal to the wanted one where their difference is zero, and subtracting 1
 /// from each byte sets the top bit of the zeros; borrows spoil only bytes after the first hit, which are not looked at.
+#[inline]
 fn plain_length(bytes: &[u8], quote: u8) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const TOPS: u64 = ONES << 7;

@@ -10,6 +10,7 @@ use crate::json::write;
 
 impl<'a> Reader<'a> {
     /// A string, and nothing else.
+    #[inline]
     pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         match (self.peek()?, self.byte()) {
             (Kind::String, Some(quote)) => {
@@ -83,6 +84,7 @@ impl<'a> Reader<'a> {
         match self.peek()? {
             Kind::Null => self.literal("null"),
             Kind::Bool => self.bare_boolean().map(drop),
+            Kind::Number if self.plain_integer().is_some() => Ok(()),
             Kind::Number => self.number().map(drop),
             Kind::String => self.string().map(drop),
             Kind::Array => {
@@ -119,6 +121,9 @@ impl<'a> Reader<'a> {
     fn integer(&mut self) -> Result<Option<(i64, usize)>, JsonError> {
         let kind = self.peek()?;
         let offset = self.at;
+        if let Some(value) = self.plain_integer() {
+            return Ok(Some((value, offset)));
+        }
         let failed = |problem| JsonError { offset, problem };
         let number = match kind {
             Kind::Number => self.number()?,
@@ -139,6 +144,29 @@ impl<'a> Reader<'a> {
         };
         let value = number.truncated().ok_or(failed(Problem::Overflow))?;
         Ok(Some((value, offset)))
+    }
+
+    /// The integer that stands next, if it is written as nearly all are: up to 18 digits and perhaps a minus sign.
+    #[inline]
+    fn plain_integer(&mut self) -> Option<i64> {
+        let rest = self.bytes.get(self.at..)?;
+        let negative = rest.first() == Some(&b'-');
+        let mut value = 0;
+        let mut length = usize::from(negative);
+        let start = length;
+        while let Some(digit @ b'0'..=b'9') = rest.get(length) {
+            if length - start == 18 {
+                return None;
+            }
+            value = value * 10 + i64::from(digit - b'0');
+            length += 1;
+        }
+        if length == start || matches!(rest.get(length), Some(b'.' | b'e' | b'E')) {
+            return None;
+        }
+        self.at += length;
+        self.turn = Turn::Next;
+        Some(if negative { -value } else { value })
     }
 
     fn bare_boolean(&mut self) -> Result<bool, JsonError> {

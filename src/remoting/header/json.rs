@@ -15,10 +15,8 @@ use crate::remoting::frame::SerializeType;
 
 pub(super) fn decode(header: Bytes) -> Result<Command, HeaderError> {
     // Judged once as a whole, so that its strings can be shared without a second look.
-    let text = ByteString::try_from(header.clone()).map_err(|_| {
-        HeaderError::Utf8(std::str::from_utf8(&header).map_or_else(|error| error.valid_up_to(), str::len))
-    })?;
-    let mut reader = Reader::new(text.as_bytes());
+    let text = ByteString::try_from(header).map_err(|_| HeaderError::Utf8)?;
+    let mut reader = Reader::of_text(&text);
     let mut command = Command::default();
     reader.begin_object()?;
     while let Some(name) = reader.next_key()? {
@@ -302,7 +300,7 @@ mod tests {
     #[test]
     fn invalid_utf8_closes_the_connection() {
         let header = Bytes::from_static(b"{\"remark\":\"\xff\"}");
-        assert_eq!(decode(header), Err(HeaderError::Utf8(11)));
+        assert_eq!(decode(header), Err(HeaderError::Utf8));
     }
 
     #[test]
