@@ -1,0 +1,63 @@
+//! What an operator can say about sockets, threads and waiting bytes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How to listen, and how much may wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Connections the kernel keeps until they are accepted. Java: `1024` in `NettyRemotingServer.initServerBootstrap`.
+    pub backlog: u32,
+    /// Threads that read, answer and write.
+    pub workers: NonZeroUsize,
+    /// Threads of the write lane.
+    pub lane_threads: NonZeroUsize,
+    /// Connections at the same time; one more is closed at once.
+    pub connections_max: usize,
+    /// Bytes of one frame, its length field included. Java: `com.rocketmq.remoting.frameMaxLength`.
+    pub frame_size_max: usize,
+    /// Silence in both directions after which a connection is closed; zero is never.
+    /// Java: `serverChannelMaxIdleTimeSeconds`.
+    pub idle_timeout: Duration,
+    /// How long a stopping server waits for the answers it owes.
+    pub stop_timeout: Duration,
+    /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it.
+    pub unsent_bytes_max: usize,
+    /// Reply bytes that may wait for all peers. Beyond it, a peer is not read while any reply waits for it.
+    pub unsent_bytes_total_max: usize,
+    /// Replies of one connection that may be under way elsewhere: in the lane, on the disk, upstream.
+    pub delayed_replies_max: usize,
+    /// Bytes of one connection's jobs in the lane; one job may exceed it.
+    pub lane_bytes_max: usize,
+    /// Bytes of all jobs in the lane; a larger job goes alone.
+    pub lane_bytes_total_max: NonZeroUsize,
+    /// Memory of all frames that have arrived in part. Beyond it, whoever sends more of a large frame is closed.
+    pub partial_bytes_total_max: usize,
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9876)),
+            backlog: 1024,
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            lane_threads: NonZeroUsize::new(2).expect("two is not zero"),
+            connections_max: 20_000,
+            frame_size_max: 16 * MIB,
+            idle_timeout: Duration::from_secs(120),
+            stop_timeout: Duration::from_secs(3),
+            unsent_bytes_max: 256 * KIB,
+            unsent_bytes_total_max: 256 * MIB,
+            delayed_replies_max: 1024,
+            lane_bytes_max: MIB,
+            lane_bytes_total_max: NonZeroUsize::new(64 * MIB).expect("64 MiB is not zero"),
+            partial_bytes_total_max: 512 * MIB,
+        }
+    }
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;

@@ -1,0 +1,323 @@
+//! The write lane: a few threads that run the jobs of each connection in order, one at a time.
+//!
+//! Connections take turns: whoever had one goes to the back. A job whose connection has too many unsent replies waits,
+//! without a thread, until they have left or the connection has closed. The close of a connection is the last thing
+//! that is run for it, and only then is its place among the connections free again.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::config::NetConfig;
+use super::link::{Link, ReplySink, Signal};
+use super::lock;
+use super::service::{CloseReason, LaneJob, LaneService};
+use super::usage::Slot;
+use crate::route::ConnectionId;
+
+/// What workers and lane threads share.
+pub(super) struct Lane<J> {
+    state: Mutex<State<J>>,
+    work: Condvar,
+    /// One permit for each byte that may wait.
+    bytes: Arc<Semaphore>,
+    bytes_max: usize,
+}
+
+struct State<J> {
+    /// The connections that have something to run, and only those.
+    queues: HashMap<ConnectionId, Queue<J>>,
+    /// Those whose turn it is, in that order.
+    ready: VecDeque<ConnectionId>,
+    /// The lane stops when nothing is left, or then.
+    stop: Option<Instant>,
+}
+
+struct Queue<J> {
+    link: Arc<Link>,
+    jobs: VecDeque<(J, Ticket)>,
+    turn: Turn,
+    closed: Option<Slot>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    /// It stands in `ready`.
+    Ready,
+    /// A thread runs its job.
+    Running,
+    /// It waits until its unsent replies have left.
+    Blocked,
+}
+
+enum Work<J> {
+    Job(ConnectionId, Arc<Link>, J, Ticket),
+    Close(ConnectionId, Slot),
+}
+
+/// The room a job takes up, given back on drop.
+pub(super) struct Ticket {
+    link: Arc<Link>,
+    weight: usize,
+    _bytes: OwnedSemaphorePermit,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.link.sub_lane_bytes(self.weight);
+    }
+}
+
+impl<J: LaneJob> Lane<J> {
+    pub(super) fn new(config: &NetConfig) -> Arc<Self> {
+        // The semaphore hands out at most u32::MAX at once.
+        let bytes_max = config.lane_bytes_total_max.get().min(u32::MAX as usize);
+        Arc::new(Self {
+            state: Mutex::new(State { queues: HashMap::new(), ready: VecDeque::new(), stop: None }),
+            work: Condvar::new(),
+            bytes: Arc::new(Semaphore::new(bytes_max)),
+            bytes_max,
+        })
+    }
+
+    /// How many bytes a job counts for. At least some, because the queue costs memory too; at most all, so that a job
+    /// of any size goes through, if alone.
+    pub(super) fn weigh(&self, job: &J) -> usize {
+        job.weight().max(JOB_WEIGHT_MIN).min(self.bytes_max)
+    }
+
+    /// Room for `weight` bytes, if there is some now and nobody waits for it.
+    pub(super) fn try_reserve(&self, link: &Arc<Link>, weight: usize) -> Option<Ticket> {
+        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(permits(weight)).ok()?;
+        Some(Ticket::new(link, weight, bytes))
+    }
+
+    /// Room for `weight` bytes, first come, first served.
+    pub(super) fn reserve(
+        &self,
+        link: &Arc<Link>,
+        weight: usize,
+    ) -> impl Future<Output = Ticket> + use<J> + Send + 'static {
+        let (link, bytes) = (Arc::clone(link), Arc::clone(&self.bytes));
+        async move {
+            let bytes = bytes.acquire_many_owned(permits(weight)).await.expect("the semaphore is never closed");
+            Ticket::new(&link, weight, bytes)
+        }
+    }
+
+    /// Adds a job behind those of its connection.
+    pub(super) fn push(&self, job: J, ticket: Ticket) {
+        let link = Arc::clone(&ticket.link);
+        self.enqueue(&link, |queue| queue.jobs.push_back((job, ticket)));
+    }
+
+    /// Adds the close of a connection behind its jobs.
+    pub(super) fn close(&self, link: &Arc<Link>, slot: Slot) {
+        self.enqueue(link, |queue| queue.closed = Some(slot));
+        // Its replies go nowhere any more, so its jobs need not wait for them.
+        self.resume(link.id);
+    }
+
+    /// Looks again at a connection whose job had to wait; harmless for any other.
+    pub(super) fn resume(&self, id: ConnectionId) {
+        let mut state = lock(&self.state);
+        if let Some(queue) = state.queues.get_mut(&id)
+            && queue.turn == Turn::Blocked
+        {
+            queue.turn = Turn::Ready;
+            state.ready.push_back(id);
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    fn enqueue(&self, link: &Arc<Link>, add: impl FnOnce(&mut Queue<J>)) {
+        let mut state = lock(&self.state);
+        match state.queues.entry(link.id) {
+            Entry::Occupied(mut queue) => add(queue.get_mut()),
+            Entry::Vacant(vacant) => {
+                let new = Queue { link: Arc::clone(link), jobs: VecDeque::new(), turn: Turn::Ready, closed: None };
+                add(vacant.insert(new));
+                state.ready.push_back(link.id);
+                drop(state);
+                self.work.notify_one();
+            }
+        }
+    }
+
+    /// The next thing to run; waits for one. None when the lane stops.
+    fn take(&self) -> Option<Work<J>> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(work) = state.next() {
+                return Some(work);
+            }
+            state = match state.stop {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(_) if state.queues.is_empty() => return None,
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        self.abandon(state);
+                        return None;
+                    }
+                    self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// A job has run: whoever has more to run goes to the back.
+    fn finish(&self, id: ConnectionId) {
+        let mut state = lock(&self.state);
+        // Not there when the lane gave up waiting in between.
+        let Some(queue) = state.queues.get_mut(&id) else { return };
+        if queue.jobs.is_empty() && queue.closed.is_none() {
+            state.queues.remove(&id);
+        } else {
+            queue.turn = Turn::Ready;
+            state.ready.push_back(id);
+        }
+        if state.stop.is_some() && state.queues.is_empty() {
+            drop(state);
+            self.work.notify_all();
+        }
+    }
+
+    fn abandon(&self, mut state: MutexGuard<'_, State<J>>) {
+        let queues = std::mem::take(&mut state.queues);
+        state.ready.clear();
+        drop(state);
+        if !queues.is_empty() {
+            warn!(connections = queues.len(), "stopping without having run all jobs of the write lane");
+        }
+        self.work.notify_all();
+    }
+
+    fn run(&self, service: &mut impl LaneService<Job = J>) {
+        while let Some(work) = self.take() {
+            match work {
+                Work::Job(id, link, job, ticket) => {
+                    let reply = ReplySink::new(&link);
+                    if catch_unwind(AssertUnwindSafe(|| service.run(job, reply))).is_err() {
+                        link.signal(Signal::Close(CloseReason::Panicked));
+                    }
+                    drop(ticket);
+                    self.finish(id);
+                }
+                Work::Close(id, slot) => {
+                    if catch_unwind(AssertUnwindSafe(|| service.connection_closed(id))).is_err() {
+                        error!(connection = id.0, "the close of a connection caused a panic");
+                    }
+                    drop(slot);
+                    self.finish(id);
+                }
+            }
+        }
+    }
+}
+
+impl<J> State<J> {
+    fn next(&mut self) -> Option<Work<J>> {
+        while let Some(id) = self.ready.pop_front() {
+            let queue = self.queues.get_mut(&id).expect("whoever is ready has a queue");
+            if queue.jobs.is_empty() {
+                let slot = queue.closed.take().expect("a queue without a job is there for its close");
+                queue.turn = Turn::Running;
+                return Some(Work::Close(id, slot));
+            }
+            if queue.closed.is_none() && !queue.link.has_room_or_call() {
+                queue.turn = Turn::Blocked;
+                continue;
+            }
+            queue.turn = Turn::Running;
+            let (job, ticket) = queue.jobs.pop_front().expect("it was not empty");
+            return Some(Work::Job(id, Arc::clone(&queue.link), job, ticket));
+        }
+        None
+    }
+}
+
+impl Ticket {
+    fn new(link: &Arc<Link>, weight: usize, bytes: OwnedSemaphorePermit) -> Self {
+        link.add_lane_bytes(weight);
+        Self { link: Arc::clone(link), weight, _bytes: bytes }
+    }
+}
+
+fn permits(weight: usize) -> u32 {
+    u32::try_from(weight).expect("a weight is at most what the semaphore holds")
+}
+
+/// The threads of a lane. Dropping it stops them at once.
+pub(super) struct LaneThreads {
+    lane: Arc<dyn Stop>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl LaneThreads {
+    /// Starts the threads, each with a service of its own, and waits until all have theirs.
+    pub(super) fn start<L: LaneService>(
+        lane: &Arc<Lane<L::Job>>,
+        threads: usize,
+        factory: impl Fn() -> L + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let factory = Arc::new(factory);
+        let mut started = Self { lane: Arc::clone(lane) as Arc<dyn Stop>, threads: Vec::with_capacity(threads) };
+        let (ready, all_ready) = std::sync::mpsc::channel();
+        for index in 0..threads {
+            let (lane, factory, ready) = (Arc::clone(lane), Arc::clone(&factory), ready.clone());
+            let thread = std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
+                let mut service = factory();
+                // Nobody listens any more if another thread could not start.
+                let _ = ready.send(());
+                drop(ready);
+                lane.run(&mut service);
+            })?;
+            started.threads.push(thread);
+        }
+        drop(ready);
+        if all_ready.iter().count() < threads {
+            return Err(io::Error::other("a lane thread could not make its service"));
+        }
+        Ok(started)
+    }
+
+    /// Runs what is queued until `deadline`, forgets the rest, and joins the threads.
+    pub(super) fn stop(&mut self, deadline: Instant) {
+        self.lane.stop(deadline);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                error!("a lane thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for LaneThreads {
+    fn drop(&mut self) {
+        self.stop(Instant::now());
+    }
+}
+
+/// A lane of whatever jobs, as far as stopping it goes.
+trait Stop: Send + Sync {
+    fn stop(&self, deadline: Instant);
+}
+
+impl<J: LaneJob> Stop for Lane<J> {
+    fn stop(&self, deadline: Instant) {
+        lock(&self.state).stop.get_or_insert(deadline);
+        self.work.notify_all();
+    }
+}
+
+/// What a job costs beside its bytes, roughly.
+const JOB_WEIGHT_MIN: usize = 256;

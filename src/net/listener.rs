@@ -1,0 +1,209 @@
+//! Opening the socket, accepting, and the server that stops it all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::config::NetConfig;
+use super::lane::{Lane, LaneThreads};
+use super::log_limit::LogLimit;
+use super::service::{LaneService, Service};
+use super::usage::{Slot, Totals};
+use super::worker::{Connections, Shared, WorkerHandle, WorkerThreads};
+
+/// A socket that listens, though nobody accepts yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: std::net::TcpListener,
+    config: NetConfig,
+}
+
+impl Listener {
+    /// Opens the socket.
+    pub fn bind(config: NetConfig) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(config.address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for the connections of the server before it.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&config.address.into())?;
+        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        Ok(Self { socket: socket.into(), config })
+    }
+
+    /// Where it listens; the port is the real one.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Starts the lane, the workers and the acceptor. Each factory is called once on each thread of its kind, and when
+    /// this returns, all have made their service.
+    pub fn serve<S, L>(
+        self,
+        service: impl Fn() -> S + Send + Sync + 'static,
+        lane_service: impl Fn() -> L + Send + Sync + 'static,
+    ) -> io::Result<Server>
+    where
+        S: Service,
+        L: LaneService<Job = S::Job>,
+    {
+        let address = self.local_addr()?;
+        let config = self.config;
+        let totals = Arc::new(Totals::new(config.workers.get()));
+        let lane = Lane::new(&config);
+        let lane_threads = LaneThreads::start(&lane, config.lane_threads.get(), lane_service)?;
+        let faults = LogLimit::new(FAULT_LINES_MAX, FAULT_INTERVAL);
+        let shared = Arc::new(Shared { config, totals: Arc::clone(&totals), lane, faults });
+        let workers = WorkerThreads::start(&shared, service)?;
+        let acceptor = Acceptor {
+            workers: workers.handles().collect(),
+            totals: Arc::clone(&totals),
+            connections_max: shared.config.connections_max,
+            refusals: LogLimit::new(1, REFUSAL_INTERVAL),
+            failures: LogLimit::new(1, REFUSAL_INTERVAL),
+        };
+        let connections = Connections::new(workers.handles(), totals);
+        let acceptor = AcceptorThread::start(self.socket, acceptor)?;
+        let stop_timeout = shared.config.stop_timeout;
+        Ok(Server { address, connections, stop_timeout, acceptor, workers, lane: lane_threads })
+    }
+}
+
+/// A server at work. [`Server::stop`] lets it answer what it owes; dropped, it stops at once. Both block until all of
+/// its threads have ended.
+pub struct Server {
+    address: SocketAddr,
+    connections: Connections,
+    stop_timeout: Duration,
+    // In the order they stop: nobody hands anything to a part that is gone.
+    acceptor: AcceptorThread,
+    workers: WorkerThreads,
+    lane: LaneThreads,
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its connections.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
+    /// Accepts and reads no more, lets the answers that are owed leave, closes every connection, and joins every
+    /// thread. Answers, and then what is left in the lane, have the
+    /// configured time each; what takes longer is given up.
+    pub fn stop(mut self) {
+        let deadline = Instant::now() + self.stop_timeout;
+        self.acceptor.stop();
+        self.workers.stop(deadline);
+        // By now every close is in its queue, behind the jobs. A peer that does not read may have used up the time of the
+        // workers, which is no reason to forget what others were promised.
+        self.lane.stop(Instant::now() + self.stop_timeout);
+    }
+}
+
+struct Acceptor {
+    workers: Vec<WorkerHandle>,
+    totals: Arc<Totals>,
+    connections_max: usize,
+    refusals: LogLimit,
+    failures: LogLimit,
+}
+
+impl Acceptor {
+    async fn run(&self, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.hand_over(stream, peer),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if let Some(suppressed) = self.failures.admit(Instant::now().into_std()) {
+                        error!(suppressed, "cannot accept connections: {error}");
+                    }
+                    // Out of files or memory: asking again at once would only burn the time it takes to get better.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn hand_over(&self, stream: TcpStream, peer: SocketAddr) {
+        let Some(slot) = Slot::take(&self.totals, self.connections_max) else {
+            self.totals.refused.fetch_add(1, Relaxed);
+            if let Some(suppressed) = self.refusals.admit(Instant::now().into_std()) {
+                let limit = self.connections_max;
+                warn!(%peer, limit, suppressed, "connection refused: there are too many");
+            }
+            return;
+        };
+        // Keepalive stays off: silence is noticed by the idle timeout.
+        let stream = stream.set_nodelay(true).and_then(|()| stream.into_std());
+        let worker = self.workers.iter().min_by_key(|worker| worker.connections());
+        if let (Ok(stream), Some(worker)) = (stream, worker) {
+            worker.open(stream, peer, slot);
+        }
+    }
+}
+
+/// The peer gave up before it was accepted; the next connection knows nothing of that.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// The thread that accepts. Dropping it stops it.
+struct AcceptorThread {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AcceptorThread {
+    fn start(socket: std::net::TcpListener, acceptor: Acceptor) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(socket)?
+        };
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("acceptor".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    () = acceptor.run(listener) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    fn stop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the acceptor panicked");
+        }
+    }
+}
+
+impl Drop for AcceptorThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(5);
+const FAULT_INTERVAL: Duration = Duration::from_secs(1);
+const FAULT_LINES_MAX: u32 = 10;

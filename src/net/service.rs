@@ -1,0 +1,99 @@
+//! What the sockets ask of those who understand the frames.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+
+use super::frame::FrameError;
+use super::link::{Connection, ReplySink};
+use crate::route::ConnectionId;
+
+/// Understands frames. Each worker makes its own, on its own thread, so it need not be `Send`.
+pub trait Service: 'static {
+    /// What this service hands to the write lane.
+    type Job: LaneJob;
+
+    /// Handles one complete frame; an answer given at once is appended to `out`.
+    ///
+    /// `frame` shares the worker's read buffer and keeps all of it alive: whoever keeps a small frame beyond this call
+    /// copies it. A panic is taken back: what this call appended is cut off, and the connection is closed.
+    fn call(&mut self, frame: Bytes, connection: &Connection, out: &mut BytesMut) -> Step<Self::Job>;
+
+    /// All complete frames of one read have been handled; their replies are about to leave.
+    fn batch_end(&mut self) {}
+}
+
+/// What becomes of a frame.
+pub enum Step<J> {
+    /// It was answered into `out`, or there is nothing to answer.
+    Done,
+    /// It was answered: what was appended to `out`, and then these bytes, which are sent without being copied.
+    Body(Bytes),
+    /// It is run in the write lane, in this connection's order.
+    Lane(J),
+    /// It is answered when the future ends, which runs on this worker; empty bytes are no answer. The future is
+    /// dropped when the connection closes.
+    Later(Pin<Box<dyn Future<Output = Bytes>>>),
+    /// The connection is closed, with no reply to this frame.
+    Close(CloseReason),
+}
+
+/// A job of the write lane.
+pub trait LaneJob: Send + 'static {
+    /// The bytes it holds while it waits.
+    fn weight(&self) -> usize;
+}
+
+/// Runs jobs. Each lane thread makes its own, on its own thread.
+pub trait LaneService: 'static {
+    /// What the workers hand over.
+    type Job: LaneJob;
+
+    /// Runs one job. The reply may be sent now, kept and sent later by any thread, or dropped when there is none.
+    ///
+    /// A panic closes the job's connection; this service goes on with the next job.
+    fn run(&mut self, job: Self::Job, reply: ReplySink);
+
+    /// A connection has closed. Called once for each, after all of its jobs.
+    fn connection_closed(&mut self, id: ConnectionId);
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CloseReason {
+    /// The peer closed it.
+    #[error("closed by the peer")]
+    Peer,
+    /// The socket failed.
+    #[error("socket: {0}")]
+    Io(std::io::ErrorKind),
+    /// The next frame cannot be found.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The service could not read a frame.
+    #[error("{0}")]
+    Undecodable(Cow<'static, str>),
+    /// Frames that have arrived in part hold more memory than they may.
+    #[error("no memory left for partial frames")]
+    PartialBytes,
+    /// Neither side said anything for too long.
+    #[error("idle")]
+    Idle,
+    /// Somebody asked for it by [`Connections::close`](super::Connections::close).
+    #[error("closed on request")]
+    Requested,
+    /// The service panicked on one of its frames.
+    #[error("its request caused a panic")]
+    Panicked,
+    /// The server stops.
+    #[error("server stops")]
+    Stopping,
+}
+
+impl CloseReason {
+    /// Whether an operator should hear of it, because somebody did something wrong.
+    pub(super) fn is_fault(&self) -> bool {
+        matches!(self, Self::Frame(_) | Self::Undecodable(_) | Self::PartialBytes | Self::Panicked)
+    }
+}

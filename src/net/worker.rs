@@ -1,0 +1,310 @@
+//! A worker: one thread, one event loop, one service, and the connections that live there.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{future, io};
+
+use bytes::BytesMut;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tracing::{debug, error, warn};
+
+use super::config::NetConfig;
+use super::connection::{Driver, READ_MAX};
+use super::lane::Lane;
+use super::link::{Link, Signal};
+use super::log_limit::LogLimit;
+use super::service::{CloseReason, Service};
+use super::usage::{Load, Slot, Totals, Traffic, Usage};
+use crate::route::ConnectionId;
+
+/// The connections of a server, for whoever must close or count them.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    workers: Arc<[WorkerHandle]>,
+    totals: Arc<Totals>,
+}
+
+impl Connections {
+    pub(super) fn new(workers: impl Iterator<Item = WorkerHandle>, totals: Arc<Totals>) -> Self {
+        Self { workers: workers.collect(), totals }
+    }
+
+    /// Closes a connection, if it is still there. Returns at once; the lane hears of it as of any close.
+    pub fn close(&self, id: ConnectionId) {
+        // Which worker has it is not worth a table: closing a connection from here is rare, and workers are few.
+        for worker in self.workers.iter() {
+            worker.send(Command::Close(id));
+        }
+    }
+
+    /// Connections that are open, or whose close the lane has yet to handle.
+    pub fn count(&self) -> usize {
+        self.totals.connections.load(Relaxed)
+    }
+
+    /// Open connections of each worker.
+    pub fn per_worker(&self) -> Vec<usize> {
+        self.workers.iter().map(WorkerHandle::connections).collect()
+    }
+
+    /// What is held, and what was done so far.
+    pub fn usage(&self) -> Usage {
+        self.totals.usage()
+    }
+}
+
+/// What a worker can be told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Open {
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: Slot,
+        load: Load,
+    },
+    Close(ConnectionId),
+    /// Answer what is owed until then, and end.
+    Stop(Instant),
+}
+
+/// The way to a worker.
+#[derive(Clone, Debug)]
+pub(super) struct WorkerHandle {
+    commands: UnboundedSender<Command>,
+    load: Arc<AtomicUsize>,
+}
+
+impl WorkerHandle {
+    /// Open connections, those on their way to it included.
+    pub(super) fn connections(&self) -> usize {
+        self.load.load(Relaxed)
+    }
+
+    pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+        self.send(Command::Open { stream, peer, slot, load: Load::add(&self.load) });
+    }
+
+    fn send(&self, command: Command) {
+        // A worker that has ended has no connection to close, and drops those that come too late.
+        let _ = self.commands.send(command);
+    }
+}
+
+/// What the workers of a server share.
+pub(super) struct Shared<J> {
+    pub(super) config: NetConfig,
+    pub(super) totals: Arc<Totals>,
+    pub(super) lane: Arc<Lane<J>>,
+    pub(super) faults: LogLimit,
+}
+
+/// What the connections of one worker share.
+pub(super) struct Worker<S: Service> {
+    pub(super) shared: Arc<Shared<S::Job>>,
+    pub(super) service: RefCell<S>,
+    /// Where every connection reads to. Nobody keeps it over an `await`.
+    pub(super) read_buffer: RefCell<BytesMut>,
+    /// Where the replies of a batch are gathered. The same holds.
+    pub(super) out: RefCell<BytesMut>,
+    index: usize,
+    /// Counts sweeps: the only clock that connections look at.
+    tick: Cell<u32>,
+    links: RefCell<HashMap<ConnectionId, Arc<Link>>>,
+}
+
+impl<S: Service> Worker<S> {
+    fn new(shared: Arc<Shared<S::Job>>, index: usize, service: S) -> Self {
+        Self {
+            shared,
+            service: RefCell::new(service),
+            read_buffer: RefCell::new(BytesMut::with_capacity(READ_MAX)),
+            out: RefCell::default(),
+            index,
+            tick: Cell::new(0),
+            links: RefCell::default(),
+        }
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.shared.totals.traffic[self.index]
+    }
+
+    pub(super) fn tick(&self) -> u32 {
+        self.tick.get()
+    }
+
+    /// A connection has ended. Without a reason its task was aborted or panicked.
+    pub(super) fn forget(&self, link: &Link, reason: Option<&CloseReason>) {
+        self.links.borrow_mut().remove(&link.id);
+        match reason {
+            Some(reason) if reason.is_fault() => {
+                if let Some(suppressed) = self.shared.faults.admit(Instant::now().into_std()) {
+                    warn!(connection = link.id.0, peer = %link.peer, suppressed, "connection closed: {reason}");
+                }
+            }
+            Some(reason) => debug!(connection = link.id.0, peer = %link.peer, "connection closed: {reason}"),
+            None => error!(connection = link.id.0, peer = %link.peer, "connection closed by a fault of the server"),
+        }
+    }
+
+    /// Obeys until told to stop; then until every connection has ended.
+    async fn run(self: Rc<Self>, mut commands: UnboundedReceiver<Command>) {
+        let mut tasks = JoinSet::new();
+        let mut sweeps = Sweeps::new(self.shared.config.idle_timeout);
+        let deadline = loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Open { stream, peer, slot, load }) => {
+                        self.open(&mut tasks, stream, peer, (slot, load));
+                    }
+                    Some(Command::Close(id)) => self.close(id),
+                    Some(Command::Stop(deadline)) => break deadline,
+                    None => break Instant::now(),
+                },
+                () = sweeps.next() => self.sweep(sweeps.idle_ticks),
+                // Only to forget it: whatever a task leaves behind, it has put in order itself.
+                Some(_) = tasks.join_next() => {}
+            }
+        };
+        // What is still on its way here is dropped, and its slots with it.
+        drop(commands);
+        self.signal_all(&Signal::Drain);
+        let all_ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
+            self.signal_all(&Signal::Close(CloseReason::Stopping));
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+
+    fn open(self: &Rc<Self>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr, (slot, load): (Slot, Load)) {
+        let stream = match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return warn!(%peer, "connection lost before it was served: {error}"),
+        };
+        let link = Link::new(peer, Instant::now().into_std(), &self.shared.config, &self.shared.totals);
+        link.active.store(self.tick.get(), Relaxed);
+        debug!(connection = link.id.0, %peer, "connection opened");
+        self.links.borrow_mut().insert(link.id, Arc::clone(&link));
+        tasks.spawn_local(Driver::new(Rc::clone(self), stream, link, slot, load).run());
+    }
+
+    fn close(&self, id: ConnectionId) {
+        if let Some(link) = self.links.borrow().get(&id) {
+            link.signal(Signal::Close(CloseReason::Requested));
+        }
+    }
+
+    fn signal_all(&self, signal: &Signal) {
+        self.links.borrow().values().for_each(|link| link.signal(signal.clone()));
+    }
+
+    /// Closes the connections that said and heard nothing for more than `idle_ticks` sweeps.
+    fn sweep(&self, idle_ticks: u32) {
+        let now = self.tick.get().wrapping_add(1);
+        self.tick.set(now);
+        for link in self.links.borrow().values() {
+            if now.wrapping_sub(link.active.load(Relaxed)) > idle_ticks {
+                link.signal(Signal::Close(CloseReason::Idle));
+            }
+        }
+    }
+}
+
+/// The one timer of a worker: its ticks measure silence, to within one period and never too short.
+struct Sweeps {
+    interval: Option<Interval>,
+    idle_ticks: u32,
+}
+
+impl Sweeps {
+    fn new(idle_timeout: Duration) -> Self {
+        if idle_timeout.is_zero() {
+            return Self { interval: None, idle_ticks: 0 };
+        }
+        let period = (idle_timeout / 4).clamp(SWEEP_MIN, SWEEP_MAX);
+        let ticks = idle_timeout.as_nanos().div_ceil(period.as_nanos());
+        let mut interval = tokio::time::interval_at(Instant::now() + period, period);
+        // A worker that was held up must not take its own delay for the silence of its peers.
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval: Some(interval), idle_ticks: u32::try_from(ticks).unwrap_or(u32::MAX / 2) }
+    }
+
+    async fn next(&mut self) {
+        match &mut self.interval {
+            Some(interval) => drop(interval.tick().await),
+            None => future::pending().await,
+        }
+    }
+}
+
+/// The threads of the workers. Dropping it stops them at once.
+pub(super) struct WorkerThreads {
+    handles: Vec<WorkerHandle>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl WorkerThreads {
+    /// Starts one thread for each worker, and waits until all have made their service.
+    pub(super) fn start<S: Service>(
+        shared: &Arc<Shared<S::Job>>,
+        factory: impl Fn() -> S + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let count = shared.config.workers.get();
+        let factory = Arc::new(factory);
+        let mut started = Self { handles: Vec::with_capacity(count), threads: Vec::with_capacity(count) };
+        let (ready, all_ready) = std::sync::mpsc::channel();
+        for index in 0..count {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (commands, received) = unbounded_channel();
+            let (shared, factory, ready) = (Arc::clone(shared), Arc::clone(&factory), ready.clone());
+            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                LocalSet::new().block_on(&runtime, async move {
+                    let worker = Rc::new(Worker::new(shared, index, factory()));
+                    // Nobody listens any more if another thread could not start.
+                    let _ = ready.send(());
+                    drop(ready);
+                    worker.run(received).await;
+                });
+            })?;
+            started.handles.push(WorkerHandle { commands, load: Arc::default() });
+            started.threads.push(thread);
+        }
+        drop(ready);
+        if all_ready.iter().count() < count {
+            return Err(io::Error::other("a worker could not make its service"));
+        }
+        Ok(started)
+    }
+
+    pub(super) fn handles(&self) -> impl Iterator<Item = WorkerHandle> {
+        self.handles.iter().cloned()
+    }
+
+    /// Lets them answer what they owe until `deadline`, and joins them.
+    pub(super) fn stop(&mut self, deadline: Instant) {
+        self.handles.iter().for_each(|handle| handle.send(Command::Stop(deadline)));
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                error!("a worker panicked");
+            }
+        }
+    }
+}
+
+impl Drop for WorkerThreads {
+    fn drop(&mut self) {
+        self.stop(Instant::now());
+    }
+}
+
+const SWEEP_MIN: Duration = Duration::from_millis(10);
+const SWEEP_MAX: Duration = Duration::from_secs(1);
