@@ -1,7 +1,7 @@
 //! The tables at one moment: plain maps that never change, and the lookups over them.
 //!
-//! Every value that a reader can see carries the generation in which it last changed, so the version of anything that is
-//! put together from several of them is the largest of theirs.
+//! Every value that a reader can see carries the generation in which it last changed, so the version of anything that
+//! is put together from several of them is the largest of theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
