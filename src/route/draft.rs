@@ -280,7 +280,7 @@ impl Draft {
     }
 
     /// Replaces the filter servers of a broker; an empty list removes them.
-    pub(super) fn set_filter_servers(&mut self, member: &Member, broker_name: &str, servers: &[Name]) {
+    pub(super) fn set_filter_servers(&mut self, member: &Member, broker_name: &Name, servers: &[Name]) {
         let old = self.tables.filter_servers.get(member);
         if old.map_or(&[] as &[Name], |found| &found.addresses) == servers {
             return;
@@ -289,7 +289,8 @@ impl Draft {
             self.tables.filter_servers.remove(member);
         } else {
             let addresses = servers.into();
-            self.tables.filter_servers.insert(Arc::new(FilterServers { member: member.clone(), addresses }));
+            let (member, broker_name) = (member.clone(), Name::clone(broker_name));
+            self.tables.filter_servers.insert(Arc::new(FilterServers { member, broker_name, addresses }));
         }
         self.touch_group(broker_name);
     }

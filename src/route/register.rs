@@ -75,6 +75,8 @@ pub(super) fn apply(
     let min_id_changed = registration.broker_id < place.previous_min;
     let register_first = place.previous.is_none();
     supersede(draft, registration, place.previous.as_ref());
+    // Before anything is added: a topic that goes with a superseded group must not take along what comes now.
+    draft.settle();
     let group = place.into_group(&draft.tables, registration);
     draft.list_in_cluster(&registration.cluster, &group.broker_name);
     draft.put_group(group.clone());
@@ -82,7 +84,6 @@ pub(super) fn apply(
     let contribution = Contribution { registration, table, group: &group, register_first };
     contribution.apply(draft);
     put_broker(draft, registration, table, &group.broker_name, (from, now));
-    draft.settle();
 
     let min_id_change = draft.tables.group(&group.broker_name).filter(|_| min_id_changed).cloned();
     Ok(Registered { newcomer, min_id_change, ..master_of(&draft.tables, registration, &group) })

@@ -1,7 +1,7 @@
 //! The tables at one moment: plain maps that never change, and the lookups over them.
 //!
-//! Every value that a reader can see carries the generation in which it last changed, so the version of anything that is
-//! put together from several of them is the largest of theirs.
+//! Every value that a reader can see carries the generation in which it last changed, so the version of anything that
+//! is put together from several of them is the largest of theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,6 +82,8 @@ pub struct Counts {
 #[derive(Debug)]
 pub(super) struct FilterServers {
     pub(super) member: Member,
+    /// The group of the broker: in a group that is listed elsewhere, another broker may have the same address.
+    pub(super) broker_name: Name,
     pub(super) addresses: Arc<[Name]>,
 }
 
@@ -203,6 +205,7 @@ impl Tables {
         members
             .filter_map(|(group, address)| {
                 let found = self.filter_servers.get(&MemberRef { cluster: &group.cluster, address })?;
+                (found.broker_name == group.broker_name).then_some(())?;
                 Some((Name::clone(address), Arc::clone(&found.addresses)))
             })
             .collect()

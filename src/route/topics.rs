@@ -1,5 +1,6 @@
 //! What an administrator may do to topics: change permissions, delete, and add by hand.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::draft::{Draft, Edit};
@@ -46,10 +47,14 @@ pub(super) fn delete(draft: &mut Draft, topic: &str, cluster: Option<&str>) {
 // Java: RouteInfoManager.registerTopic.
 pub(super) fn put(draft: &mut Draft, topic: &str, queues: Vec<Queue>) {
     let is_new = draft.tables.topic(topic).is_none();
-    let mut known = Vec::with_capacity(queues.len());
+    // By name, because the last of two entries for one broker is the one that counts.
+    let mut known = BTreeMap::new();
     for queue in queues {
         match draft.tables.group(&queue.broker_name) {
-            Some(group) => known.push(Queue { broker_name: Name::clone(&group.broker_name), ..queue }),
+            Some(group) => {
+                let broker_name = Name::clone(&group.broker_name);
+                known.insert(Name::clone(&broker_name), Queue { broker_name, ..queue });
+            }
             None if is_new => return,
             None => break,
         }
@@ -58,7 +63,7 @@ pub(super) fn put(draft: &mut Draft, topic: &str, queues: Vec<Queue>) {
         return;
     }
     let topic: Name = topic.into();
-    for queue in known {
+    for queue in known.into_values() {
         draft.put_queue(&topic, queue);
     }
 }

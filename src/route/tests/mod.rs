@@ -192,7 +192,11 @@ fn check(tables: &Tables) {
     for topic in tables.topics().iter() {
         assert!(!topic.queues.is_empty(), "{} has no entry", topic.name);
         assert!(topic.queues.is_sorted_by(|a, b| a.broker_name < b.broker_name), "{} is not sorted", topic.name);
-        assert!(topic.queues.iter().all(|queue| tables.group(&queue.broker_name).is_some()), "{}: no group", topic.name);
+        assert!(
+            topic.queues.iter().all(|queue| tables.group(&queue.broker_name).is_some()),
+            "{}: no group",
+            topic.name
+        );
         assert!(topic.version <= tables.generation());
         let route = tables.route(&topic.name).expect("a topic has a group");
         assert_eq!(route.groups.len(), topic.queues.len());
