@@ -14,6 +14,7 @@
 //! are what lies between them: the JSON that RocketMQ speaks, and the bodies that are written in it.
 
 pub mod body;
+pub mod clock;
 pub mod config;
 pub mod json;
 pub mod kv;
@@ -23,7 +24,15 @@ pub mod route;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "server")]
+mod dispatch;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "server")]
 pub mod plugin;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+mod telemetry;
+#[cfg(feature = "server")]
+pub mod upstream;

@@ -1,1 +1,31 @@
-//! To come.
+//! Plugins: who answers a request code, who has a say about a route, and how they run.
+//!
+//! [`manifest`] is what a plugin says of itself, [`registry`] which plugins there are, [`runner`] enters them on one
+//! thread, and `wasm` is the sandbox with the host's side of the contract. What a plugin builds up in a call is a
+//! [`draft`] (a reply) or a [`view`] (a route); `encode` turns both into frames.
+//!
+//! # Not here
+//!
+//! No request code's number: what is answered, listed, filtered and refused is decided in the components.
+
+mod core;
+mod draft;
+mod encode;
+mod manifest;
+mod registrants;
+mod registry;
+mod request;
+mod runner;
+mod stock;
+mod view;
+mod wasm;
+
+pub use self::core::Core;
+pub use self::registrants::Registrants;
+pub use self::registry::CatalogueError;
+
+pub(crate) use self::encode::refuse;
+pub(crate) use self::manifest::Access;
+pub(crate) use self::registry::{Catalogue, Target};
+pub(crate) use self::request::Request;
+pub(crate) use self::runner::{Answer, Runner, RunnerLimits};

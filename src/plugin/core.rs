@@ -1,0 +1,39 @@
+//! What the host functions reach: the tables, the KV store, the settings, the clock, other name servers.
+
+use std::sync::Arc;
+
+use crate::body::Limits;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::kv::KvStore;
+use crate::route::{Millis, RouteTable};
+use crate::upstream::Upstreams;
+
+use super::registrants::Registrants;
+
+/// The parts of the server that plugins work on, shared by all of them.
+pub struct Core {
+    /// The route tables.
+    pub routes: Arc<RouteTable>,
+    /// The connections that registered brokers.
+    pub registrants: Registrants,
+    /// The KV store.
+    pub kv: Arc<KvStore>,
+    /// The run-time settings.
+    pub settings: Arc<Settings>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// When the server began.
+    pub started: Millis,
+    /// Bounds on registration bodies.
+    pub body_limits: Limits,
+    /// The name servers that `reply.forward` may ask.
+    pub upstreams: Upstreams,
+}
+
+impl Core {
+    /// Milliseconds since the server began.
+    pub(crate) fn uptime(&self) -> Millis {
+        self.clock.now().saturating_sub(self.started)
+    }
+}

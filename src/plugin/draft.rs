@@ -1,0 +1,63 @@
+//! The reply while a processor is building it.
+
+use bytes::BytesMut;
+
+use crate::body::route::Style;
+use crate::remoting::Fields;
+use crate::route::Route;
+
+/// Java: `RemotingCommand.createResponseCommand` starts every response like this.
+const NOT_SET: (i32, &str) = (1, "not set any response code");
+
+/// A reply that is not encoded yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) code: i32,
+    pub(crate) remark: Option<String>,
+    /// None leaves `extFields` out; an empty list writes `{}`.
+    pub(crate) fields: Option<Fields>,
+    pub(crate) body: DraftBody,
+    /// Wait for the KV writes of the call.
+    pub(crate) when_durable: bool,
+    /// Ask this upstream first, and send the draft only if it does not answer.
+    pub(crate) forward: Option<String>,
+}
+
+/// The body of a reply that is not encoded yet.
+#[derive(Debug)]
+pub(crate) enum DraftBody {
+    /// No body, which on the wire is the same as an empty one.
+    Empty,
+    /// Bytes from the guest.
+    Bytes(BytesMut),
+    /// A route, which the policy chain has yet to see. It never enters the sandbox.
+    Route {
+        /// As read by the call.
+        route: Route,
+        /// How to write it.
+        style: Style,
+        /// `orderTopicConf`.
+        order_topic_conf: Option<String>,
+    },
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        let (code, remark) = NOT_SET;
+        Self {
+            code,
+            remark: Some(remark.to_owned()),
+            fields: None,
+            body: DraftBody::Empty,
+            when_durable: false,
+            forward: None,
+        }
+    }
+}
+
+impl Draft {
+    /// A reply that is only a code and a remark.
+    pub(crate) fn failure(code: i32, remark: String) -> Self {
+        Self { code, remark: Some(remark), ..Self::default() }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a plugin says about itself: the TOML text that `describe` returns.
+//!
+//! Unknown keys are refused rather than ignored: a misspelt `access` must not turn an operator's code into everybody's.
+
+use serde::Deserialize;
+
+use crate::config::Grant;
+
+/// A manifest longer than this is refused before it is parsed.
+const TEXT_MAX: usize = 64 * 1024;
+/// More request codes than this in one plugin is a mistake.
+const CODES_MAX: usize = 256;
+/// Names appear in logs and in the configuration.
+const NAME_MAX: usize = 64;
+
+/// The manifest of one plugin.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Manifest {
+    /// Lower-case letters, digits and dashes.
+    pub(crate) name: String,
+    /// The plugin's own version.
+    pub(crate) version: String,
+    /// What it is; must agree with what the component exports.
+    pub(crate) kind: Kind,
+    /// One sentence for lists of plugins.
+    #[serde(default)]
+    pub(crate) description: String,
+    /// What it wants to be allowed. Granted to embedded plugins; for others the operator decides.
+    #[serde(default)]
+    pub(crate) grants: Vec<Grant>,
+    /// Wants to answer codes that another plugin answers. Heeded only for embedded plugins; for others the operator
+    /// decides.
+    #[serde(default, rename = "override")]
+    pub(crate) overrides: bool,
+    /// The boolean setting that must be on at start for the plugin to be used at all.
+    pub(crate) enabled_when: Option<String>,
+    /// The request codes it answers (processors).
+    #[serde(default)]
+    pub(crate) codes: Vec<CodeEntry>,
+    /// When it has a say (policies); nothing means always.
+    #[serde(default)]
+    pub(crate) policy: Condition,
+}
+
+/// The role of a plugin, one per world of the contract.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// Answers request codes.
+    Processor,
+    /// Takes part in the policy chain.
+    Policy,
+}
+
+/// One request code that a processor answers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct CodeEntry {
+    /// The number on the wire.
+    pub(crate) code: i32,
+    /// Its name, for logs and lists. Java: `RequestCode`.
+    pub(crate) name: String,
+    /// Who may ask.
+    #[serde(default)]
+    pub(crate) access: Access,
+    /// Where it runs.
+    #[serde(default)]
+    pub(crate) run: Run,
+    /// The promise that a reply depends only on the request and on what was read through the host in the call.
+    #[serde(default)]
+    pub(crate) pure: bool,
+}
+
+/// Who may ask for a code.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Access {
+    /// Everybody.
+    #[default]
+    Client,
+    /// Peers in `admin.admin-from`.
+    Admin,
+}
+
+/// Where a code runs.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Run {
+    /// On the connection's worker: short reads. Writes are denied there.
+    Worker,
+    /// In the write lane, in the order of the connection: writes, and answers that take long to make.
+    #[default]
+    Lane,
+}
+
+/// When a policy has a say. All given parts must hold; the host checks them without entering the sandbox.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Condition {
+    /// A boolean setting that must be on.
+    pub(crate) when_setting: Option<String>,
+    /// A request field that must be present, and equal where a value is given.
+    pub(crate) when_field: Option<FieldCondition>,
+}
+
+/// A condition on a request field.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct FieldCondition {
+    /// The field's name.
+    pub(crate) name: String,
+    /// The value it must have, ASCII case aside.
+    pub(crate) equals_ignore_case: Option<String>,
+}
+
+/// Why a manifest is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ManifestError {
+    /// The text exceeds the limit.
+    #[error("the manifest has {0} bytes, at most {TEXT_MAX} are allowed")]
+    TooLong(usize),
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("the manifest is not valid: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// The parts do not fit together.
+    #[error("the manifest is not valid: {0}")]
+    Invalid(String),
+}
+
+impl Manifest {
+    /// Parses and checks what `describe` returned.
+    ///
+    /// # Errors
+    /// When the text is too long, is not TOML, has unknown keys, or contradicts itself.
+    pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > TEXT_MAX {
+            return Err(ManifestError::TooLong(text.len()));
+        }
+        let manifest: Self = toml::from_str(text)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let invalid = |text: String| Err(ManifestError::Invalid(text));
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.name.is_empty() || self.name.len() > NAME_MAX || !self.name.chars().all(plain) {
+            return invalid(format!(
+                "`name` must be 1 to {NAME_MAX} lower-case letters, digits and dashes, not {:?}",
+                self.name.chars().take(NAME_MAX).collect::<String>()
+            ));
+        }
+        if self.version.is_empty() || self.version.len() > NAME_MAX {
+            return invalid("`version` must not be empty or long".to_owned());
+        }
+        match self.kind {
+            Kind::Processor if self.codes.is_empty() => return invalid("a processor needs `[[codes]]`".to_owned()),
+            Kind::Processor if self.policy != Condition::default() => {
+                return invalid("`[policy]` is for policies".to_owned());
+            }
+            Kind::Policy if !self.codes.is_empty() => return invalid("`[[codes]]` is for processors".to_owned()),
+            _ => {}
+        }
+        if self.codes.len() > CODES_MAX {
+            return invalid(format!("{} request codes, at most {CODES_MAX} are allowed", self.codes.len()));
+        }
+        for (i, entry) in self.codes.iter().enumerate() {
+            if self.codes[..i].iter().any(|earlier| earlier.code == entry.code) {
+                return invalid(format!("request code {} appears twice", entry.code));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOKUP: &str = r#"
+        name = "lookup"
+        version = "0.1.0"
+        kind = "processor"
+        [[codes]]
+        code = 7
+        name = "SEVEN"
+        access = "admin"
+        run = "worker"
+    "#;
+
+    #[test]
+    fn a_manifest_names_codes_and_who_may_ask() {
+        let manifest = Manifest::parse(LOOKUP).unwrap();
+
+        assert_eq!(manifest.codes[0].code, 7);
+        assert_eq!(manifest.codes[0].access, Access::Admin);
+        assert_eq!(manifest.codes[0].run, Run::Worker);
+        assert!(!manifest.codes[0].pure);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_rather_than_ignored() {
+        let error = Manifest::parse(&LOOKUP.replace("access", "acess")).unwrap_err();
+
+        assert!(error.to_string().contains("acess"), "{error}");
+    }
+
+    #[test]
+    fn a_code_named_twice_is_refused() {
+        let twice = format!("{LOOKUP}\n[[codes]]\ncode = 7\nname = \"AGAIN\"");
+
+        assert!(Manifest::parse(&twice).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn a_processor_without_codes_and_a_policy_with_some_are_refused() {
+        let head = "name = \"x\"\nversion = \"1\"\n";
+
+        assert!(Manifest::parse(&format!("{head}kind = \"processor\"")).is_err());
+        assert!(Manifest::parse(&LOOKUP.replace("processor", "policy")).is_err());
+        assert!(Manifest::parse(&format!("{head}kind = \"policy\"")).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_would_confuse_a_log_is_refused() {
+        assert!(Manifest::parse(&LOOKUP.replace("lookup", "look\\nup")).is_err());
+    }
+}

@@ -1,0 +1,424 @@
+//! Which plugins there are, which request code belongs to whom, and the policy chain.
+//!
+//! A [`Catalogue`] is made once at start and never changes; a reload will make another one. Embedded plugins come first,
+//! then the files of the plugins directories in order of name, so that the outcome does not depend on how a directory
+//! happens to be read.
+//!
+//! # Invariants
+//!
+//! * A code has one answerer. A second plugin takes it over only with an override: an embedded plugin's own, or the
+//!   operator's word for that file. Otherwise the whole file is rejected, and what served before goes on serving.
+//! * Grants and overrides hang on the origin of the bytes (embedded, or a configured file), never on the name that a
+//!   plugin gives itself.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::core::Core;
+use super::manifest::{CodeEntry, Condition, Kind, Manifest, ManifestError, Run};
+use super::stock;
+use super::wasm::{CallError, Engine, InstanceParts, PrepareError, Prepared, SharedMemory, hex};
+use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure};
+
+/// A larger file is refused unread.
+const COMPONENT_SIZE_MAX: u64 = 64 << 20;
+
+/// After this many fast calls in the lane, a plugin that is not embedded may run on the workers.
+const FAST_CALLS_BEFORE_WORKER: u32 = 1000;
+
+/// What counts as fast.
+pub(crate) const FAST_CALL: Duration = Duration::from_micros(200);
+
+/// Every plugin in use.
+pub(crate) struct Catalogue {
+    plugins: Vec<Arc<Plugin>>,
+    codes: HashMap<i32, Target>,
+    chain: Vec<PolicySlot>,
+    rejected: Vec<Rejected>,
+    _engine: Engine,
+}
+
+/// One plugin in use.
+pub(crate) struct Plugin {
+    pub(crate) manifest: Manifest,
+    pub(crate) origin: Origin,
+    pub(crate) prepared: Prepared,
+    /// What it is allowed, which may be less than what it wants.
+    pub(crate) grants: Arc<[Grant]>,
+    pub(crate) name: Arc<str>,
+    memory: Arc<SharedMemory>,
+    digest: [u8; 32],
+    fast_calls: AtomicU32,
+}
+
+/// Where a plugin's bytes come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Origin {
+    /// The binary itself.
+    Embedded,
+    /// A file of a plugins directory.
+    File(PathBuf),
+}
+
+/// Who answers a code, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Index into the catalogue's plugins.
+    pub(crate) plugin: usize,
+    pub(crate) entry: CodeEntry,
+}
+
+/// One place in the policy chain.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicySlot {
+    pub(crate) plugin: usize,
+    pub(crate) condition: Condition,
+    pub(crate) on_failure: PolicyFailure,
+}
+
+/// A file that is not used.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: RejectReason,
+}
+
+/// Why a component is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum RejectReason {
+    #[error("it cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("it has {0} bytes, at most {COMPONENT_SIZE_MAX} are allowed")]
+    TooLarge(u64),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error("`describe` failed: {0}")]
+    Describe(CallError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("its manifest says it is a {manifest:?}, but it exports a {export:?}")]
+    KindMismatch { manifest: Kind, export: Kind },
+    #[error("the name {0:?} is taken by another plugin")]
+    NameTaken(String),
+    #[error(
+        "request code {code} is answered by {owner:?}; to let this file take it over, set \
+         `override = true` in [plugins.files.{file:?}]"
+    )]
+    CodeTaken { code: i32, owner: String, file: String },
+}
+
+/// Why the server cannot start with these plugins.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueError {
+    /// The engine does not start on this machine.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    /// An embedded plugin does not load: the binary was built from damaged parts.
+    #[error("embedded plugin {file}: {reason}")]
+    Embedded {
+        /// The name of its file in the source tree.
+        file: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The chain names a policy that is not there.
+    #[error("policies.chain names {name:?}, but the policies are: {known}")]
+    UnknownPolicy {
+        /// The name in the configuration.
+        name: String,
+        /// What could have been meant.
+        known: String,
+    },
+    /// `plugins.disabled` names an embedded plugin that does not exist.
+    #[error("plugins.disabled names {name:?}, but the embedded plugins are: {known}")]
+    UnknownDisabled {
+        /// The name in the configuration.
+        name: String,
+        /// What could have been meant.
+        known: String,
+    },
+}
+
+impl Catalogue {
+    /// Loads the embedded plugins and those of the plugins directories.
+    ///
+    /// A file that is no good is listed as rejected; it never keeps the server from starting.
+    ///
+    /// # Errors
+    /// When an embedded plugin does not load, or the configuration names a plugin that does not exist.
+    pub(crate) fn load(
+        config: &PluginsConfig,
+        policies: &PoliciesConfig,
+        core: &Arc<Core>,
+    ) -> Result<Self, CatalogueError> {
+        let engine =
+            Engine::new(config.cache_dir.path()).map_err(|error| CatalogueError::Engine(format!("{error:#}")))?;
+        let mut loader = Loader { engine: &engine, core, config, plugins: Vec::new(), codes: HashMap::new() };
+        let embedded_names = loader.load_embedded()?;
+        let rejected = loader.load_directories();
+        let Loader { plugins, codes, .. } = loader;
+        for name in &config.disabled {
+            if !embedded_names.contains(name) {
+                let known = embedded_names.join(", ");
+                return Err(CatalogueError::UnknownDisabled { name: name.clone(), known });
+            }
+        }
+        let chain = chain(&plugins, config, policies)?;
+        Ok(Self { plugins, codes, chain, rejected, _engine: engine })
+    }
+
+    /// Who answers a request code.
+    pub(crate) fn target(&self, code: i32) -> Option<&Target> {
+        self.codes.get(&code)
+    }
+
+    /// The plugins in use.
+    pub(crate) fn plugins(&self) -> &[Arc<Plugin>] {
+        &self.plugins
+    }
+
+    /// The policies, in the operator's order.
+    pub(crate) fn chain(&self) -> &[PolicySlot] {
+        &self.chain
+    }
+
+    /// The files that are not used.
+    pub(crate) fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+}
+
+impl Plugin {
+    /// Whether a code that asks for a worker may have one. A plugin that is not embedded has to show that it is fast;
+    /// one that imports WASI may block, and never may.
+    pub(crate) fn may_run_on_worker(&self) -> bool {
+        self.origin == Origin::Embedded
+            || (!self.prepared.imports_wasi && self.fast_calls.load(Ordering::Relaxed) >= FAST_CALLS_BEFORE_WORKER)
+    }
+
+    /// Notes how long a call took. One slow call, and it has to show again that it is fast.
+    pub(crate) fn note_call(&self, took: Duration) {
+        if self.origin == Origin::Embedded {
+            return;
+        }
+        if took > FAST_CALL {
+            self.fast_calls.store(0, Ordering::Relaxed);
+        } else if self.fast_calls.load(Ordering::Relaxed) < FAST_CALLS_BEFORE_WORKER {
+            self.fast_calls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What an instance of it is made with.
+    pub(crate) fn parts(&self, core: &Arc<Core>) -> InstanceParts {
+        InstanceParts {
+            core: Arc::clone(core),
+            name: Arc::clone(&self.name),
+            grants: Arc::clone(&self.grants),
+            memory: Arc::clone(&self.memory),
+        }
+    }
+}
+
+/// A catalogue in the making.
+struct Loader<'a> {
+    engine: &'a Engine,
+    core: &'a Arc<Core>,
+    config: &'a PluginsConfig,
+    plugins: Vec<Arc<Plugin>>,
+    codes: HashMap<i32, Target>,
+}
+
+impl Loader<'_> {
+    /// Returns the names of all embedded plugins, used or not.
+    fn load_embedded(&mut self) -> Result<Vec<String>, CatalogueError> {
+        let mut names = Vec::new();
+        let mut overriding = Vec::new();
+        for &(file, bytes) in stock::COMPONENTS {
+            let refused = |reason: RejectReason| CatalogueError::Embedded { file, reason: reason.to_string() };
+            let plugin = self.examine(bytes, Origin::Embedded).map_err(refused)?;
+            names.push(plugin.manifest.name.clone());
+            let switched_on = plugin.manifest.enabled_when.as_deref().is_none_or(|key| self.core.settings.flag(key));
+            if self.config.disabled.contains(&plugin.manifest.name) || !switched_on {
+                tracing::info!(plugin = %plugin.name, "not used: disabled");
+            } else if plugin.manifest.overrides {
+                overriding.push((file, plugin));
+            } else {
+                self.admit(plugin, false, file).map_err(refused)?;
+            }
+        }
+        for (file, plugin) in overriding {
+            let refused = |reason: RejectReason| CatalogueError::Embedded { file, reason: reason.to_string() };
+            self.admit(plugin, true, file).map_err(refused)?;
+        }
+        Ok(names)
+    }
+
+    fn load_directories(&mut self) -> Vec<Rejected> {
+        let mut rejected = Vec::new();
+        for dir in &self.config.dirs {
+            for path in components_in(dir) {
+                if let Err(reason) = self.load_file(&path) {
+                    rejected.push(Rejected { path, reason });
+                }
+            }
+        }
+        rejected
+    }
+
+    fn load_file(&mut self, path: &Path) -> Result<(), RejectReason> {
+        let size = fs::metadata(path)?.len();
+        if size > COMPONENT_SIZE_MAX {
+            return Err(RejectReason::TooLarge(size));
+        }
+        let bytes = fs::read(path)?;
+        // The same bytes are the same plugin, wherever they lie: the source tree keeps the embedded ones in `plugins/`.
+        let digest = <[u8; 32]>::from(Sha256::digest(&bytes));
+        let is_embedded = stock::COMPONENTS.iter().any(|(_, embedded)| *embedded == bytes);
+        if is_embedded || self.plugins.iter().any(|plugin| plugin.digest == digest) {
+            return Ok(());
+        }
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let plugin = self.examine(&bytes, Origin::File(path.to_owned()))?;
+        let overrides = self.config.files.get(&file).is_some_and(|settings| settings.overrides);
+        self.admit(plugin, overrides, &file)
+    }
+
+    /// Compiles, links and asks for the manifest.
+    fn examine(&self, bytes: &[u8], origin: Origin) -> Result<Plugin, RejectReason> {
+        let prepared = self.engine.prepare(bytes)?;
+        let memory = Arc::new(SharedMemory::new(self.config.memory_max.as_usize()));
+        let nobody = InstanceParts {
+            core: Arc::clone(self.core),
+            name: "".into(),
+            grants: Arc::new([]),
+            memory: Arc::clone(&memory),
+        };
+        let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
+        let manifest = Manifest::parse(&text)?;
+        if manifest.kind != prepared.kind {
+            return Err(RejectReason::KindMismatch { manifest: manifest.kind, export: prepared.kind });
+        }
+        let grants = match &origin {
+            Origin::Embedded => manifest.grants.clone(),
+            Origin::File(path) => self.granted(path, &manifest),
+        };
+        Ok(Plugin {
+            name: manifest.name.as_str().into(),
+            manifest,
+            origin,
+            prepared,
+            grants: grants.into(),
+            memory,
+            digest: Sha256::digest(bytes).into(),
+            fast_calls: AtomicU32::new(0),
+        })
+    }
+
+    /// What the operator allows a file, with a line for what it wants and does not get.
+    fn granted(&self, path: &Path, manifest: &Manifest) -> Vec<Grant> {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let allowed: Vec<_> =
+            self.config.files.get(&*file).into_iter().flat_map(|settings| &settings.grants).copied().collect();
+        let denied: Vec<_> = manifest.grants.iter().filter(|grant| !allowed.contains(grant)).collect();
+        if !denied.is_empty() {
+            tracing::warn!(
+                plugin = %manifest.name,
+                "it wants {denied:?}, which is not granted; `grants` in [plugins.files.{file:?}] would"
+            );
+        }
+        allowed
+    }
+
+    /// Gives a plugin its codes, or rejects it whole.
+    fn admit(&mut self, plugin: Plugin, overrides: bool, file: &str) -> Result<(), RejectReason> {
+        // An override may carry the name of the plugin that it replaces.
+        if !overrides && self.plugins.iter().any(|other| other.name == plugin.name) {
+            return Err(RejectReason::NameTaken(plugin.manifest.name));
+        }
+        for entry in &plugin.manifest.codes {
+            if let Some(target) = self.codes.get(&entry.code)
+                && !overrides
+            {
+                let owner = self.plugins[target.plugin].manifest.name.clone();
+                return Err(RejectReason::CodeTaken { code: entry.code, owner, file: file.to_owned() });
+            }
+        }
+        let index = self.plugins.len();
+        for entry in &plugin.manifest.codes {
+            let target = Target { plugin: index, entry: entry.clone() };
+            if let Some(previous) = self.codes.insert(entry.code, target) {
+                let previous = &self.plugins[previous.plugin].name;
+                tracing::info!(code = entry.code, plugin = %plugin.name, "taken over from {previous}");
+            }
+        }
+        tracing::debug!(
+            plugin = %plugin.name, version = %plugin.manifest.version, origin = ?plugin.origin,
+            sha256 = %hex(&plugin.digest), "in use: {}", plugin.manifest.description
+        );
+        self.plugins.push(Arc::new(plugin));
+        Ok(())
+    }
+}
+
+/// The `.wasm` files directly inside a directory, in order of name. A directory that is not there holds none.
+fn components_in(dir: &Path) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            tracing::info!(dir = %dir.display(), "no such plugins directory; only the embedded plugins are used");
+            return Vec::new();
+        }
+        Err(error) => {
+            tracing::error!(dir = %dir.display(), %error, "the plugins directory cannot be read");
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm") && path.is_file())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn chain(
+    plugins: &[Arc<Plugin>],
+    config: &PluginsConfig,
+    policies: &PoliciesConfig,
+) -> Result<Vec<PolicySlot>, CatalogueError> {
+    let is_policy = |plugin: &Arc<Plugin>| plugin.manifest.kind == Kind::Policy;
+    let mut slots = Vec::new();
+    for name in &policies.chain {
+        // The last one of a name wins: a file with an override stands in for the embedded policy.
+        let index = plugins.iter().rposition(|plugin| is_policy(plugin) && plugin.manifest.name == *name);
+        match index {
+            Some(index) => slots.push(PolicySlot {
+                plugin: index,
+                condition: plugins[index].manifest.policy.clone(),
+                on_failure: policies.failure_of(name),
+            }),
+            // A disabled policy may stay in the chain.
+            None if config.disabled.contains(name) => {}
+            None => {
+                let known: Vec<_> = plugins.iter().filter(|p| is_policy(p)).map(|p| &*p.name).collect();
+                return Err(CatalogueError::UnknownPolicy { name: name.clone(), known: known.join(", ") });
+            }
+        }
+    }
+    Ok(slots)
+}
+
+impl Target {
+    /// Whether the code asks to be answered on the worker.
+    pub(crate) fn wants_worker(&self) -> bool {
+        self.entry.run == Run::Worker
+    }
+}

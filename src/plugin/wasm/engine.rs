@@ -1,0 +1,172 @@
+//! The wasmtime engine, the two linkers, and the thread that makes deadlines pass.
+
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::Config;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+
+use super::bindings::fingerpost::nameserver as contract;
+use super::cache::Cache;
+use super::instance::Prepared;
+use super::state::PluginState;
+use crate::plugin::manifest::Kind;
+
+/// How often the epoch moves; deadlines are counted in these.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Deep recursion in a guest ends here; must be well below the stack of a worker thread.
+const WASM_STACK_MAX: usize = 256 * 1024;
+
+const PROCESSOR: &str = "fingerpost:nameserver/processor@0.1.0";
+const ROUTE_POLICY: &str = "fingerpost:nameserver/route-policy@0.1.0";
+
+/// Why a component cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum PrepareError {
+    /// The bytes are not a valid component.
+    #[error("not a WebAssembly component that this engine accepts: {0}")]
+    Compile(String),
+    /// It exports neither of the two roles.
+    #[error("it exports neither {PROCESSOR} nor {ROUTE_POLICY}")]
+    NoRole,
+    /// It exports both.
+    #[error("it exports both {PROCESSOR} and {ROUTE_POLICY}; a plugin has one role")]
+    TwoRoles,
+    /// It wants what nobody offers to its role; the text names the import.
+    #[error("it imports what is not offered to a {role}: {reason}")]
+    Import {
+        /// The role it has by its export.
+        role: &'static str,
+        /// Which import, and how it differs.
+        reason: String,
+    },
+}
+
+/// Compiles components and knows what they may import.
+pub(crate) struct Engine {
+    engine: wasmtime::Engine,
+    processors: Linker<PluginState>,
+    policies: Linker<PluginState>,
+    cache: Option<Cache>,
+    _ticker: Ticker,
+}
+
+impl Engine {
+    pub(crate) fn new(cache_dir: Option<&Path>) -> wasmtime::Result<Self> {
+        let engine = wasmtime::Engine::new(&configuration())?;
+        let processors = linker(&engine, Kind::Processor)?;
+        let policies = linker(&engine, Kind::Policy)?;
+        let ticker = Ticker::start(engine.clone());
+        Ok(Self { engine, processors, policies, cache: cache_dir.and_then(Cache::open), _ticker: ticker })
+    }
+
+    /// Compiles a component and links it against the world of its role.
+    pub(crate) fn prepare(&self, bytes: &[u8]) -> Result<Prepared, PrepareError> {
+        let compiled = match &self.cache {
+            Some(cache) => cache.component(&self.engine, bytes),
+            None => Component::new(&self.engine, bytes),
+        };
+        let component = compiled.map_err(|error| PrepareError::Compile(format!("{error:#}")))?;
+        let processor = component.get_export_index(None, PROCESSOR);
+        let policy = component.get_export_index(None, ROUTE_POLICY);
+        let (kind, role, interface) = match (processor, policy) {
+            (Some(_), Some(_)) => return Err(PrepareError::TwoRoles),
+            (None, None) => return Err(PrepareError::NoRole),
+            (Some(interface), None) => (Kind::Processor, "processor", interface),
+            (None, Some(interface)) => (Kind::Policy, "policy", interface),
+        };
+        let linked = self.link(kind, &component);
+        let pre = linked.map_err(|error| PrepareError::Import { role, reason: format!("{error:#}") })?;
+        let entry = if kind == Kind::Processor { "handle" } else { "select" };
+        let export = |name| component.get_export_index(Some(&interface), name).ok_or(PrepareError::NoRole);
+        Ok(Prepared {
+            describe: export("describe")?,
+            entry: export(entry)?,
+            kind,
+            imports_wasi: imports_wasi(&self.engine, &component),
+            pre,
+        })
+    }
+
+    fn link(&self, kind: Kind, component: &Component) -> wasmtime::Result<InstancePre<PluginState>> {
+        match kind {
+            Kind::Processor => self.processors.instantiate_pre(component),
+            Kind::Policy => self.policies.instantiate_pre(component),
+        }
+    }
+}
+
+fn configuration() -> Config {
+    let mut config = Config::new();
+    config
+        // Component calls cost a third without it, and no import of ours ever pends.
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK_MAX)
+        // Guests are small and instances many: a few pages each instead of 4 GiB of address space.
+        .memory_reservation(1 << 20)
+        .memory_reservation_for_growth(1 << 20)
+        .memory_guard_size(64 << 10);
+    config
+}
+
+fn imports_wasi(engine: &wasmtime::Engine, component: &Component) -> bool {
+    component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:"))
+}
+
+/// What a role may import. A policy decides about one route; it has no business with the tables.
+fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<PluginState>> {
+    type Own = HasSelf<PluginState>;
+    let mut linker = Linker::new(engine);
+    contract::request::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    contract::kv::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    contract::settings::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    contract::log::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    contract::clock::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    contract::types::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    match kind {
+        Kind::Processor => {
+            contract::reply::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+            contract::routes::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+            contract::registrations::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+            contract::bodies::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+        }
+        Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, |state| state)?,
+    }
+    // Ordinary toolchains import WASI whether the code needs it or not. What they get is empty: no files, no sockets,
+    // no environment.
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    Ok(linker)
+}
+
+/// Moves the epoch until dropped. If it died, no deadline would ever pass; it does nothing that can fail.
+struct Ticker {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> Self {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let tick = move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                engine.increment_epoch();
+            }
+        };
+        let thread = std::thread::Builder::new().name("epoch".to_owned()).spawn(tick);
+        Self { stop: Some(stop), thread: Some(thread.expect("a machine that cannot start a thread cannot serve")) }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

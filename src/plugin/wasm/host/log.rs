@@ -1,0 +1,83 @@
+//! `log`: lines from plugins, bounded so that a chatty one cannot fill the disk.
+
+use super::super::bindings::fingerpost::nameserver::log;
+use super::super::state::PluginState;
+use crate::route::Millis;
+
+const LINE_BYTES_MAX: usize = 2048;
+const LINES_PER_SECOND: u32 = 100;
+
+/// How many lines an instance may still write in the current second.
+#[derive(Debug, Default)]
+pub(crate) struct LogBudget {
+    second: Millis,
+    written: u32,
+    dropped: u64,
+}
+
+impl LogBudget {
+    /// Whether a line may be written now; the count is of lines dropped before it, reported once.
+    fn take(&mut self, now: Millis) -> Option<u64> {
+        if now / 1000 != self.second {
+            self.second = now / 1000;
+            self.written = 0;
+        }
+        if self.written == LINES_PER_SECOND {
+            self.dropped += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.dropped))
+    }
+}
+
+impl log::Host for PluginState {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.request()?;
+        let Some(dropped) = self.log.take(self.core.clock.now()) else { return Ok(()) };
+        let plugin = &*self.name;
+        if dropped > 0 {
+            tracing::warn!(plugin, "{dropped} lines of this plugin were dropped");
+        }
+        // A line break in a message must not look like another line of the log.
+        let line = cut(&message).escape_debug();
+        match level {
+            log::Level::Error => tracing::error!(plugin, "{line}"),
+            log::Level::Warn => tracing::warn!(plugin, "{line}"),
+            log::Level::Info => tracing::info!(plugin, "{line}"),
+            log::Level::Debug => tracing::debug!(plugin, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+fn cut(message: &str) -> &str {
+    let mut end = message.len().min(LINE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chatty_plugin_is_cut_off_until_the_next_second_and_told_so() {
+        let mut budget = LogBudget::default();
+
+        let written = (0..250).filter(|_| budget.take(1_500).is_some()).count();
+
+        assert_eq!(written, 100);
+        assert_eq!(budget.take(2_000), Some(150));
+        assert_eq!(budget.take(2_001), Some(0));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let line = format!("{}é", "x".repeat(LINE_BYTES_MAX - 1));
+
+        assert_eq!(cut(&line).len(), LINE_BYTES_MAX - 1);
+    }
+}

@@ -1,0 +1,13 @@
+//! The host's side of the contract: one file per interface of `wit/`, under the same name.
+
+pub(super) mod bodies;
+pub(super) mod clock;
+pub(super) mod kv;
+pub(in crate::plugin) mod log;
+pub(super) mod registrations;
+pub(super) mod reply;
+pub(super) mod request;
+pub(super) mod route_view;
+pub(super) mod routes;
+pub(super) mod settings;
+pub(super) mod types;

@@ -1,0 +1,144 @@
+//! `registrations`: writing the tables.
+
+use wasmtime::component::Resource;
+
+use super::super::bindings::fingerpost::nameserver::{registrations, types as contract};
+use super::super::state::PluginState;
+use super::types::{self, WriteError};
+use crate::body::registration::{self, Form};
+use crate::config::Grant;
+use crate::route::{Departure, RegisterError, Registration, TopicTable};
+
+/// A decoded registration body. The guest holds a handle; the topics never enter the sandbox.
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct HostTopicTable(TopicTable);
+
+impl registrations::Host for PluginState {
+    fn register(
+        &mut self,
+        registration: registrations::Registration,
+        topics: Resource<HostTopicTable>,
+    ) -> wasmtime::Result<Result<registrations::Registered, registrations::RegisterError>> {
+        let topics = self.resources.delete(topics)?.0;
+        if let Err(reason) = self.begin_write(Grant::RoutesWrite)? {
+            return Ok(Err(registrations::RegisterError::Denied(reason)));
+        }
+        let now = self.core.clock.now();
+        let connection = self.core.registrants.of(self.request()?.caller.id());
+        let outcome = self.core.routes.register(core_registration(registration), topics, &connection, now);
+        Ok(match outcome {
+            Ok(registered) => Ok(registrations::Registered {
+                master_address: registered.master_address.as_deref().map(str::to_owned),
+                ha_address: registered.ha_address.as_deref().map(str::to_owned),
+            }),
+            Err(error) => Err(register_error(error)),
+        })
+    }
+
+    fn unregister(
+        &mut self,
+        cluster: String,
+        broker_name: String,
+        broker_id: i64,
+        address: String,
+    ) -> wasmtime::Result<Result<(), WriteError>> {
+        let departure =
+            Departure { cluster: cluster.into(), broker_name: broker_name.into(), broker_id, address: address.into() };
+        self.write(|state| drop(state.core.routes.unregister(&departure)))
+    }
+
+    fn heartbeat(&mut self, cluster: String, address: String) -> wasmtime::Result<bool> {
+        self.handling()?;
+        Ok(self.core.routes.heartbeat(&cluster, &address, self.core.clock.now()))
+    }
+
+    fn version_of(&mut self, cluster: String, address: String) -> wasmtime::Result<Option<contract::DataVersion>> {
+        let tables = self.tables()?;
+        Ok(tables.live(&cluster, &address).map(|live| types::data_version(live.data_version)))
+    }
+
+    fn change_permissions(
+        &mut self,
+        broker_name: String,
+        keep: i32,
+        set: i32,
+    ) -> wasmtime::Result<Result<u32, WriteError>> {
+        self.write(|state| {
+            let entries = state.core.routes.change_permissions(&broker_name, keep, set);
+            u32::try_from(entries).unwrap_or(u32::MAX)
+        })
+    }
+
+    fn delete_topic(&mut self, topic: String, cluster: Option<String>) -> wasmtime::Result<Result<(), WriteError>> {
+        self.write(|state| state.core.routes.delete_topic(&topic, cluster.as_deref()))
+    }
+
+    fn put_topic(&mut self, topic: String, queues: Vec<contract::Queue>) -> wasmtime::Result<Result<(), WriteError>> {
+        let queues = queues.into_iter().map(types::core_queue).collect();
+        self.write(|state| state.core.routes.put_topic(&topic, queues))
+    }
+}
+
+impl registrations::HostTopicTable for PluginState {
+    fn empty(&mut self) -> wasmtime::Result<Resource<HostTopicTable>> {
+        self.handling()?;
+        let table = TopicTable { filter_servers: Some(Vec::new()), ..TopicTable::default() };
+        Ok(self.resources.push(HostTopicTable(table))?)
+    }
+
+    fn from_body(
+        &mut self,
+        form: registrations::BodyForm,
+    ) -> wasmtime::Result<Result<Resource<HostTopicTable>, contract::DecodeError>> {
+        let form = match form {
+            registrations::BodyForm::Json => Form::Json,
+            registrations::BodyForm::LegacyJson => Form::LegacyJson,
+            registrations::BodyForm::Compressed => Form::Compressed,
+            registrations::BodyForm::CompressedWithMappings => Form::CompressedWithMappings,
+        };
+        self.handling()?;
+        let now = self.core.clock.now();
+        let body = self.request()?.command.body.clone();
+        match registration::decode(&body, form, now, &self.core.body_limits) {
+            Ok(table) => Ok(Ok(self.resources.push(HostTopicTable(table))?)),
+            Err(error) => Ok(Err(types::decode_error(&error))),
+        }
+    }
+
+    fn drop(&mut self, table: Resource<HostTopicTable>) -> wasmtime::Result<()> {
+        self.resources.delete(table)?;
+        Ok(())
+    }
+}
+
+impl PluginState {
+    /// A write to the tables, if the plugin may.
+    fn write<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> wasmtime::Result<Result<T, WriteError>> {
+        match self.begin_write(Grant::RoutesWrite)? {
+            Ok(()) => Ok(Ok(write(self))),
+            Err(reason) => Ok(Err(WriteError::Denied(reason))),
+        }
+    }
+}
+
+fn core_registration(registration: registrations::Registration) -> Registration {
+    Registration {
+        cluster: registration.cluster.into(),
+        broker_name: registration.broker_name.into(),
+        broker_id: registration.broker_id,
+        address: registration.address.into(),
+        ha_address: registration.ha_address.map(Into::into),
+        zone_name: registration.zone_name.map(Into::into),
+        enable_acting_master: registration.enable_acting_master,
+        heartbeat_timeout: registration.heartbeat_timeout_ms,
+        delete_missing_topics: registration.delete_missing_topics,
+    }
+}
+
+fn register_error(error: RegisterError) -> registrations::RegisterError {
+    match error {
+        RegisterError::SingleTopic => registrations::RegisterError::SingleTopic,
+        RegisterError::ConnectionClosed => registrations::RegisterError::ConnectionClosed,
+        RegisterError::Invalid(reason) => registrations::RegisterError::Invalid(reason),
+    }
+}

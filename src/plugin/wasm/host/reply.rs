@@ -1,0 +1,103 @@
+//! `reply`: what the client will be told.
+
+use bytes::BytesMut;
+
+use super::super::bindings::fingerpost::nameserver::reply;
+use super::super::state::PluginState;
+use super::types::WriteError;
+use crate::body::route::Style;
+use crate::config::Grant;
+use crate::plugin::draft::DraftBody;
+
+/// A header holds names and small values; more than this is a body in the wrong place.
+const FIELDS_MAX: usize = 256;
+const FIELD_BYTES_MAX: usize = 64 * 1024;
+
+impl reply::Host for PluginState {
+    fn set_code(&mut self, code: i32) -> wasmtime::Result<()> {
+        let draft = &mut self.handling()?.draft;
+        draft.code = code;
+        draft.remark = None;
+        Ok(())
+    }
+
+    fn fail(&mut self, code: i32, remark: String) -> wasmtime::Result<()> {
+        within(remark.len(), FIELD_BYTES_MAX, "a remark")?;
+        let draft = &mut self.handling()?.draft;
+        draft.code = code;
+        draft.remark = Some(remark);
+        Ok(())
+    }
+
+    fn set_field(&mut self, name: String, value: String) -> wasmtime::Result<()> {
+        within(name.len() + value.len(), FIELD_BYTES_MAX, "a header field")?;
+        let fields = self.handling()?.draft.fields.get_or_insert_default();
+        fields.insert(name, value);
+        within(fields.len(), FIELDS_MAX, "the number of header fields")
+    }
+
+    fn set_fields_present(&mut self) -> wasmtime::Result<()> {
+        self.handling()?.draft.fields.get_or_insert_default();
+        Ok(())
+    }
+
+    fn set_body(&mut self, bytes: Vec<u8>) -> wasmtime::Result<()> {
+        let handling = self.handling()?;
+        within(bytes.len(), handling.reply_size_max, "a reply body")?;
+        handling.draft.body = DraftBody::Bytes(BytesMut::from(bytes.as_slice()));
+        Ok(())
+    }
+
+    fn append_body(&mut self, bytes: Vec<u8>) -> wasmtime::Result<()> {
+        let handling = self.handling()?;
+        if !matches!(handling.draft.body, DraftBody::Bytes(_)) {
+            handling.draft.body = DraftBody::Bytes(BytesMut::new());
+        }
+        if let DraftBody::Bytes(body) = &mut handling.draft.body {
+            within(body.len() + bytes.len(), handling.reply_size_max, "a reply body")?;
+            body.extend_from_slice(&bytes);
+        }
+        Ok(())
+    }
+
+    fn succeed_with_route(
+        &mut self,
+        route: u32,
+        style: reply::JsonStyle,
+        order_topic_conf: Option<String>,
+    ) -> wasmtime::Result<()> {
+        let route = self.route(route)?.clone();
+        let style = match style {
+            reply::JsonStyle::Standard => Style::Standard,
+            reply::JsonStyle::BareKeys => Style::BareKeys,
+        };
+        let draft = &mut self.handling()?.draft;
+        draft.code = 0;
+        draft.remark = None;
+        draft.body = DraftBody::Route { route, style, order_topic_conf };
+        Ok(())
+    }
+
+    fn when_durable(&mut self) -> wasmtime::Result<()> {
+        self.handling()?.draft.when_durable = true;
+        Ok(())
+    }
+
+    fn forward(&mut self, upstream: String) -> wasmtime::Result<Result<(), WriteError>> {
+        if let Err(reason) = self.is_granted(Grant::Upstream) {
+            return Ok(Err(WriteError::Denied(reason)));
+        }
+        if !self.core.upstreams.is_configured(&upstream) {
+            return Ok(Err(WriteError::Invalid(format!("no upstream {upstream:?} is configured"))));
+        }
+        self.handling()?.draft.forward = Some(upstream);
+        Ok(Ok(()))
+    }
+}
+
+fn within(size: usize, limit: usize, what: &str) -> wasmtime::Result<()> {
+    if size > limit {
+        return Err(wasmtime::Error::msg(format!("{what} of {size}, the limit is {limit}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! `settings`: the server's settings under Java's names.
+
+use super::super::bindings::fingerpost::nameserver::settings;
+use super::super::state::PluginState;
+use super::types::WriteError;
+use crate::config::Grant;
+
+impl settings::Host for PluginState {
+    fn flag(&mut self, key: String) -> wasmtime::Result<bool> {
+        self.request()?;
+        Ok(self.core.settings.flag(&key))
+    }
+
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        self.request()?;
+        Ok(self.core.settings.get(&key))
+    }
+
+    fn entries(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        self.request()?;
+        Ok(self.core.settings.entries())
+    }
+
+    fn update(&mut self, entries: Vec<(String, String)>) -> wasmtime::Result<Result<(), WriteError>> {
+        if let Err(reason) = self.begin_write(Grant::SettingsWrite)? {
+            return Ok(Err(WriteError::Denied(reason)));
+        }
+        match self.core.settings.update(&entries) {
+            Ok(outcomes) => {
+                for outcome in outcomes {
+                    tracing::info!(peer = %self.request()?.caller.peer(), "setting: {outcome}");
+                }
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                tracing::error!(%error, "settings could not be remembered, nothing was changed");
+                Ok(Err(WriteError::Invalid(error.to_string())))
+            }
+        }
+    }
+}

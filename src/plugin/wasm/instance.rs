@@ -1,0 +1,147 @@
+//! One instance of a plugin: a store, the two functions it exports, and what happens when they fail.
+//!
+//! An instance belongs to one thread. After a trap wasmtime refuses every further entry into the store, so the owner
+//! drops the instance and makes another from [`Prepared`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{ComponentExportIndex, InstancePre, ResourceTable, TypedFunc};
+use wasmtime::{Store, Trap};
+use wasmtime_wasi::WasiCtxBuilder;
+
+use super::engine::TICK;
+use super::limits::{InstanceLimits, SharedMemory};
+use super::state::{Call, PluginState};
+use crate::config::Grant;
+use crate::plugin::core::Core;
+use crate::plugin::manifest::Kind;
+
+/// `describe` gets this long: it returns a constant.
+const DESCRIBE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// A compiled and linked component, ready to be instantiated on any thread.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub(crate) kind: Kind,
+    /// Such a plugin may block, so it never runs on a worker.
+    pub(crate) imports_wasi: bool,
+    pub(super) describe: ComponentExportIndex,
+    pub(super) entry: ComponentExportIndex,
+    pub(super) pre: InstancePre<PluginState>,
+}
+
+/// What an instance is made with.
+#[derive(Clone)]
+pub(crate) struct InstanceParts {
+    pub(crate) core: Arc<Core>,
+    pub(crate) name: Arc<str>,
+    pub(crate) grants: Arc<[Grant]>,
+    /// Counts the memory of all instances of the plugin.
+    pub(crate) memory: Arc<SharedMemory>,
+}
+
+/// Why a call did not end well. None of these is the client's fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum CallError {
+    /// It ran longer than it may.
+    #[error("it missed its deadline")]
+    Deadline,
+    /// It trapped: a panic, memory beyond its limit, a handle that is not one.
+    #[error("it trapped: {0}")]
+    Trap(String),
+    /// It could not even be instantiated.
+    #[error("it could not be instantiated: {0}")]
+    Instantiate(String),
+}
+
+/// A live instance.
+pub(crate) struct Instance {
+    store: Store<PluginState>,
+    entry: Entry,
+}
+
+enum Entry {
+    Handle(TypedFunc<(i32,), ()>),
+    Select(TypedFunc<(), ()>),
+}
+
+impl Prepared {
+    /// The manifest's text. Runs in a store of its own, which is thrown away.
+    pub(crate) fn describe(&self, parts: InstanceParts) -> Result<String, CallError> {
+        let (mut store, instance) = self.store(parts)?;
+        let describe = instance.get_typed_func::<(), (String,)>(&mut store, self.describe);
+        let describe = describe.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
+        store.set_epoch_deadline(ticks(DESCRIBE_DEADLINE));
+        let (text,) = describe.call(&mut store, ()).map_err(|error| call_error(&error))?;
+        Ok(text)
+    }
+
+    /// A new instance.
+    pub(crate) fn instantiate(&self, parts: InstanceParts) -> Result<Instance, CallError> {
+        let (mut store, instance) = self.store(parts)?;
+        let entry = match self.kind {
+            Kind::Processor => instance.get_typed_func(&mut store, self.entry).map(Entry::Handle),
+            Kind::Policy => instance.get_typed_func(&mut store, self.entry).map(Entry::Select),
+        };
+        let entry = entry.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
+        Ok(Instance { store, entry })
+    }
+
+    fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
+        let state = PluginState {
+            core: parts.core,
+            name: parts.name,
+            grants: parts.grants,
+            call: None,
+            resources: ResourceTable::new(),
+            wasi: WasiCtxBuilder::new().build(),
+            wasi_resources: ResourceTable::new(),
+            limits: InstanceLimits::new(parts.memory),
+            log: super::host::log::LogBudget::default(),
+        };
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.limits);
+        // Start functions and initialisers run now.
+        store.set_epoch_deadline(ticks(DESCRIBE_DEADLINE));
+        let instance = self.pre.instantiate(&mut store);
+        let instance = instance.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
+        Ok((store, instance))
+    }
+}
+
+impl Instance {
+    /// Enters the guest with a call and gives the call back, whatever happened to the guest.
+    ///
+    /// After an error the instance must be dropped.
+    pub(crate) fn enter(&mut self, call: Call, deadline: Duration) -> (Call, Result<(), CallError>) {
+        let code = call.request.command.code;
+        self.store.data_mut().call = Some(call);
+        // The deadline is absolute, so it is set before every entry.
+        self.store.set_epoch_deadline(ticks(deadline));
+        let outcome = match &self.entry {
+            Entry::Handle(handle) => handle.call(&mut self.store, (code,)),
+            Entry::Select(select) => select.call(&mut self.store, ()),
+        };
+        let state = self.store.data_mut();
+        let call = state.call.take().expect("nothing else takes the call");
+        if !state.resources.is_empty() {
+            state.resources = ResourceTable::new();
+        }
+        (call, outcome.map_err(|error| call_error(&error)))
+    }
+}
+
+/// At least one full tick passes before the deadline can.
+fn ticks(deadline: Duration) -> u64 {
+    u64::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 4) + 1
+}
+
+fn call_error(error: &wasmtime::Error) -> CallError {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => CallError::Deadline,
+        // The first cause says what happened; what comes around it is a backtrace of the guest.
+        _ => CallError::Trap(error.root_cause().to_string()),
+    }
+}

@@ -1,0 +1,15 @@
+//! The WebAssembly half of the host: the engine, instances, and the interfaces they import.
+
+mod bindings;
+mod cache;
+mod engine;
+mod host;
+mod instance;
+mod limits;
+mod state;
+
+pub(super) use cache::hex;
+pub(super) use engine::{Engine, PrepareError};
+pub(super) use instance::{CallError, Instance, InstanceParts, Prepared};
+pub(super) use limits::SharedMemory;
+pub(super) use state::{Call, Handling, Part};

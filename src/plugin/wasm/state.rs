@@ -1,0 +1,162 @@
+//! What one instance may reach, and the call it is in.
+//!
+//! A store lives as long as its instance; a [`Call`] lives for one entry. Everything a guest can name (the request, the
+//! reply, route handles) is in the call, so all of it dies with the call, and outside a call every import traps.
+
+use std::sync::Arc;
+
+use super::limits::InstanceLimits;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::config::Grant;
+use crate::kv::Writes;
+use crate::plugin::core::Core;
+use crate::plugin::draft::Draft;
+use crate::plugin::request::Request;
+use crate::plugin::view::RouteView;
+use crate::route::{Route, Tables};
+
+/// More route handles than this in one call is a runaway guest.
+const ROUTES_MAX: usize = 4096;
+
+/// The data of one instance's store.
+pub(crate) struct PluginState {
+    pub(crate) core: Arc<Core>,
+    /// The plugin's name, for log lines.
+    pub(crate) name: Arc<str>,
+    pub(crate) grants: Arc<[Grant]>,
+    pub(crate) call: Option<Call>,
+    /// Topic tables and cursors; emptied when a call ends, so that a guest that forgets one leaks nothing.
+    pub(crate) resources: ResourceTable,
+    pub(crate) wasi: WasiCtx,
+    /// What WASI keeps, which may outlive a call.
+    pub(crate) wasi_resources: ResourceTable,
+    pub(super) limits: InstanceLimits,
+    pub(crate) log: super::host::log::LogBudget,
+}
+
+/// One entry into a guest.
+pub(crate) struct Call {
+    pub(crate) request: Request,
+    pub(crate) part: Part,
+}
+
+/// Which export was entered.
+pub(crate) enum Part {
+    /// `processor.handle`.
+    Handle(Box<Handling>),
+    /// `route-policy.select`.
+    Select(Box<RouteView>),
+}
+
+/// What a processor's call has read and said so far.
+pub(crate) struct Handling {
+    pub(crate) draft: Draft,
+    /// Whether it runs in the write lane; elsewhere writes are denied.
+    pub(crate) may_write: bool,
+    /// Whether it has changed anything; a failed call that has must not be tried elsewhere.
+    pub(crate) wrote: bool,
+    /// The moment that this call's reads see; taken at the first read, dropped by a write of its own.
+    pub(crate) tables: Option<Arc<Tables>>,
+    /// Route handles are indices here, plus one.
+    pub(crate) routes: Vec<Route>,
+    /// The KV writes of this call, on their way to the disk.
+    pub(crate) writes: Option<Writes>,
+    /// The size beyond which a body traps.
+    pub(crate) reply_size_max: usize,
+}
+
+impl PluginState {
+    pub(crate) fn request(&self) -> wasmtime::Result<&Request> {
+        self.call.as_ref().map(|call| &call.request).ok_or_else(outside)
+    }
+
+    pub(crate) fn handling(&mut self) -> wasmtime::Result<&mut Handling> {
+        match self.call.as_mut().map(|call| &mut call.part) {
+            Some(Part::Handle(handling)) => Ok(handling),
+            _ => Err(outside()),
+        }
+    }
+
+    pub(crate) fn view(&mut self) -> wasmtime::Result<&mut RouteView> {
+        match self.call.as_mut().map(|call| &mut call.part) {
+            Some(Part::Select(view)) => Ok(view),
+            _ => Err(outside()),
+        }
+    }
+
+    /// The moment of this call.
+    pub(crate) fn tables(&mut self) -> wasmtime::Result<Arc<Tables>> {
+        let core = Arc::clone(&self.core);
+        let handling = self.handling()?;
+        Ok(Arc::clone(handling.tables.get_or_insert_with(|| core.routes.tables())))
+    }
+
+    /// Gives out a handle for a route; 0 for none.
+    pub(crate) fn keep_route(&mut self, route: Option<Route>) -> wasmtime::Result<u32> {
+        let Some(route) = route else { return Ok(0) };
+        let routes = &mut self.handling()?.routes;
+        if routes.len() == ROUTES_MAX {
+            return Err(wasmtime::Error::msg(format!("more than {ROUTES_MAX} route handles in one call")));
+        }
+        routes.push(route);
+        Ok(u32::try_from(routes.len()).expect("ROUTES_MAX fits"))
+    }
+
+    /// The route behind a handle.
+    pub(crate) fn route(&mut self, handle: u32) -> wasmtime::Result<&Route> {
+        let index = (handle as usize).checked_sub(1);
+        let routes = &self.handling()?.routes;
+        index
+            .and_then(|index| routes.get(index))
+            .ok_or_else(|| wasmtime::Error::msg(format!("route handle {handle} was not given out in this call")))
+    }
+
+    /// Whether a write may go ahead, and notes that it does.
+    ///
+    /// The inner error is the guest's to handle; the outer one is a call outside `handle`.
+    pub(crate) fn begin_write(&mut self, grant: Grant) -> wasmtime::Result<Result<(), String>> {
+        let granted = self.grants.contains(&grant);
+        let handling = self.handling()?;
+        if !granted {
+            return Ok(Err(format!("the plugin has no grant {}", grant_name(grant))));
+        }
+        if !handling.may_write {
+            return Ok(Err("this request code runs on a worker; writes need `run = \"lane\"`".to_owned()));
+        }
+        handling.wrote = true;
+        // The call's later reads see its own write.
+        handling.tables = None;
+        Ok(Ok(()))
+    }
+
+    /// Whether the plugin has a grant that is not about writing.
+    pub(crate) fn is_granted(&self, grant: Grant) -> Result<(), String> {
+        if self.grants.contains(&grant) {
+            Ok(())
+        } else {
+            Err(format!("the plugin has no grant {}", grant_name(grant)))
+        }
+    }
+}
+
+/// As the manifest and the configuration write it.
+fn grant_name(grant: Grant) -> &'static str {
+    match grant {
+        Grant::RoutesWrite => "routes.write",
+        Grant::KvWrite => "kv.write",
+        Grant::SettingsWrite => "settings.write",
+        Grant::Upstream => "upstream",
+    }
+}
+
+fn outside() -> wasmtime::Error {
+    wasmtime::Error::msg("called outside the export that this interface belongs to")
+}
+
+impl WasiView for PluginState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.wasi_resources }
+    }
+}

@@ -1,0 +1,226 @@
+//! Other name servers, asked on behalf of a plugin (`reply.forward`).
+//!
+//! One thread with a runtime of its own does all the asking, so that neither a worker nor the write lane waits for a
+//! stranger. Every bound is here: how many questions may be under way, how long one may take, how large an answer may
+//! be. An address that failed is left alone for a while; if all of an upstream's are, the question is refused at once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::remoting::{Command, SerializeType, frame};
+
+/// Questions that may wait or be under way; one more is refused.
+const QUESTIONS_MAX: usize = 1024;
+
+/// Connections kept for the next question, per address.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+
+/// How long a failed address is left alone.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Where to ask, and for how long.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// The name that plugins use.
+    pub name: String,
+    /// `host:port`, tried in order.
+    pub addresses: Vec<String>,
+    /// The longest that one question may take, over all addresses.
+    pub timeout: Duration,
+    /// The longest answer, in bytes.
+    pub frame_size_max: u32,
+}
+
+/// What is called with the answer, or with none: on the asking thread, once.
+type Done = Box<dyn FnOnce(Option<Command>) + Send>;
+
+struct Question {
+    upstream: String,
+    command: Command,
+    done: Done,
+}
+
+/// The upstreams of this server; asks until dropped.
+#[derive(Default)]
+pub struct Upstreams {
+    names: Vec<String>,
+    questions: Option<mpsc::Sender<Question>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upstreams {
+    /// Starts the asking thread, if there is anybody to ask.
+    ///
+    /// # Errors
+    /// When the machine cannot start a thread or a runtime.
+    pub fn start(configs: Vec<UpstreamConfig>) -> std::io::Result<Self> {
+        if configs.is_empty() {
+            return Ok(Self::default());
+        }
+        let names = configs.iter().map(|config| config.name.clone()).collect();
+        let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let run = move || tokio::task::LocalSet::new().block_on(&runtime, answer_all(configs, inbox));
+        let thread = std::thread::Builder::new().name("upstream".to_owned()).spawn(run)?;
+        Ok(Self { names, questions: Some(questions), thread: Some(thread) })
+    }
+
+    /// Whether there is an upstream of this name.
+    pub(crate) fn is_configured(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    /// Sends a command to an upstream. `done` gets the answer, or none when there is none in time.
+    pub(crate) fn ask(&self, upstream: String, command: Command, done: Done) {
+        let question = Question { upstream, command, done };
+        let refused = match &self.questions {
+            Some(questions) => questions.try_send(question).err().map(|error| match error {
+                mpsc::error::TrySendError::Full(question) | mpsc::error::TrySendError::Closed(question) => question,
+            }),
+            None => Some(question),
+        };
+        if let Some(question) = refused {
+            (question.done)(None);
+        }
+    }
+}
+
+impl Drop for Upstreams {
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs until every sender is gone, then lets the questions under way end: each has a timeout.
+async fn answer_all(configs: Vec<UpstreamConfig>, mut inbox: mpsc::Receiver<Question>) {
+    let pools: HashMap<String, Rc<Pool>> =
+        configs.into_iter().map(|config| (config.name.clone(), Rc::new(Pool::new(config)))).collect();
+    let mut under_way = tokio::task::JoinSet::new();
+    loop {
+        let question = tokio::select! {
+            question = inbox.recv(), if under_way.len() < QUESTIONS_MAX => question,
+            _ = under_way.join_next(), if !under_way.is_empty() => continue,
+        };
+        let Some(Question { upstream, command, done }) = question else { break };
+        match pools.get(&upstream).cloned() {
+            Some(pool) => {
+                under_way.spawn_local(async move { done(pool.ask(command).await) });
+            }
+            None => done(None),
+        }
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+/// The connections to one upstream.
+struct Pool {
+    config: UpstreamConfig,
+    addresses: Vec<Address>,
+    opaque: Cell<i32>,
+}
+
+struct Address {
+    text: String,
+    idle: RefCell<Vec<TcpStream>>,
+    down_until: Cell<Option<Instant>>,
+}
+
+impl Pool {
+    fn new(config: UpstreamConfig) -> Self {
+        let address =
+            |text: &String| Address { text: text.clone(), idle: RefCell::default(), down_until: Cell::default() };
+        let addresses = config.addresses.iter().map(address).collect();
+        Self { config, addresses, opaque: Cell::new(0) }
+    }
+
+    async fn ask(&self, mut command: Command) -> Option<Command> {
+        command.opaque = self.opaque.get();
+        self.opaque.set(command.opaque.wrapping_add(1));
+        let mut frame = BytesMut::new();
+        command.encode(SerializeType::Json, &mut frame).ok()?;
+        let frame = frame.freeze();
+        let deadline = Instant::now() + self.config.timeout;
+        for address in &self.addresses {
+            if address.down_until.get().is_some_and(|until| until > Instant::now()) {
+                continue;
+            }
+            match tokio::time::timeout_at(deadline, self.ask_one(address, &frame, command.opaque)).await {
+                Ok(Ok(answer)) => {
+                    address.down_until.set(None);
+                    return Some(answer);
+                }
+                Ok(Err(error)) => address.failed(&self.config.name, &error.to_string()),
+                Err(_) => {
+                    address.failed(&self.config.name, "no answer in time");
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Tries a kept connection first; the other side may have closed it, so a failure there is tried once afresh.
+    async fn ask_one(&self, address: &Address, frame: &Bytes, opaque: i32) -> std::io::Result<Command> {
+        let kept = address.idle.borrow_mut().pop();
+        if let Some(mut stream) = kept
+            && let Ok(answer) = self.exchange(&mut stream, frame, opaque).await
+        {
+            address.keep(stream);
+            return Ok(answer);
+        }
+        let mut stream = TcpStream::connect(&address.text).await?;
+        stream.set_nodelay(true)?;
+        let answer = self.exchange(&mut stream, frame, opaque).await?;
+        address.keep(stream);
+        Ok(answer)
+    }
+
+    async fn exchange(&self, stream: &mut TcpStream, request: &Bytes, opaque: i32) -> std::io::Result<Command> {
+        let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
+        stream.write_all(request).await?;
+        let mut buffer = BytesMut::with_capacity(4096);
+        let whole = |buffer: &BytesMut| {
+            frame::split(buffer, self.config.frame_size_max).map_err(|error| invalid(error.to_string()))
+        };
+        let size = loop {
+            if let Some(size) = whole(&buffer)? {
+                break size;
+            }
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        let answer = Command::decode(buffer.split_to(size).freeze()).map_err(|error| invalid(error.to_string()))?;
+        if answer.opaque != opaque || !answer.is_response() || buffer.has_remaining() {
+            return Err(invalid(format!("an answer to something else: opaque {}", answer.opaque)));
+        }
+        Ok(answer)
+    }
+}
+
+impl Address {
+    fn keep(&self, stream: TcpStream) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < IDLE_CONNECTIONS_MAX {
+            idle.push(stream);
+        }
+    }
+
+    fn failed(&self, upstream: &str, reason: &str) {
+        tracing::warn!(upstream, address = %self.text, "left alone for {} s: {reason}", RETRY_AFTER.as_secs());
+        self.down_until.set(Some(Instant::now() + RETRY_AFTER));
+        self.idle.borrow_mut().clear();
+    }
+}
