@@ -1,1 +1,32 @@
-fn main() {}
+//! The `fingerpost` command: reads the command line, then prints or serves. The exit code is decided here.
+
+use std::process::ExitCode;
+
+use fingerpost::cli::{self, Command, exit};
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(wrong) => {
+            eprintln!("{wrong}");
+            print!("{}", cli::usage());
+            return exit::USAGE.into();
+        }
+    };
+    let done = match command {
+        Command::Help => {
+            print!("{}", cli::usage());
+            Ok(())
+        }
+        Command::PrintConfig { config } => cli::print_config(config.as_deref()),
+        Command::Serve { config } => cli::serve(config.as_deref()),
+        _ => Ok(()),
+    };
+    match done {
+        Ok(()) => exit::OK.into(),
+        Err(error) => {
+            eprintln!("fingerpost: {error:#}");
+            exit::FATAL.into()
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! [`parse`] is pure; `main` prints and exits. A subcommand, when there is one, is the first word; until then words
 //! that are no options are passed over, as in Java.
 
+#[cfg(feature = "server")]
+mod serve;
 mod text;
 
 use std::ffi::{OsStr, OsString};
@@ -10,6 +12,8 @@ use std::path::PathBuf;
 
 use lexopt::Arg;
 
+#[cfg(feature = "server")]
+pub use serve::{print_config, serve};
 pub use text::{boot_success_line, config_loaded_line, print_config_items, usage};
 
 /// The exit codes of Java's NameServer.

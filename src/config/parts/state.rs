@@ -1,6 +1,5 @@
 //! `[liveness]`, `[kv]`, `[route]`, `[settings]`: what the server knows, and what it keeps on disk.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

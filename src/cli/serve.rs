@@ -1,0 +1,87 @@
+//! What the commands do: load the configuration, start, wait for a signal, stop.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::{boot_success_line, config_loaded_line, print_config_items};
+use crate::clock::SystemClock;
+use crate::config::{self, Environment, Loaded, Settings, Severity};
+use crate::server::NameServer;
+use crate::telemetry;
+
+/// `-p`: prints every configuration item.
+///
+/// # Errors
+/// When the configuration cannot be read, or standard output not written.
+pub fn print_config(path: Option<&Path>) -> anyhow::Result<()> {
+    let loaded = config::load(path, &Environment::of_process())?;
+    std::io::stdout().write_all(print_config_items(&loaded).as_bytes())?;
+    Ok(())
+}
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the server cannot start; nothing was served then.
+pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
+    let loaded = config::load(path, &Environment::of_process())?;
+    telemetry::start(&loaded.config.log);
+    log_notices(&loaded);
+    if let Some(path) = path {
+        say(&config_loaded_line(path));
+    }
+    // Signals are awaited from before the server is there, so that none is missed in between.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let signal = runtime.block_on(async { Signals::new() }).context("signals cannot be awaited")?;
+
+    let settings = Settings::new(&loaded);
+    let serialize_type = loaded.config.net.serialize_type;
+    let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default()))?;
+    let running = server.serve().context("cannot serve")?;
+    say(&boot_success_line(serialize_type, running.local_addr()));
+
+    let name = runtime.block_on(signal.received());
+    tracing::info!("{name}: stopping");
+    running.stop();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn log_notices(loaded: &Loaded) {
+    for notice in &loaded.notices {
+        match notice.severity {
+            Severity::Info => tracing::info!("{notice}"),
+            _ => tracing::warn!("{notice}"),
+        }
+    }
+}
+
+/// Scripts wait for these lines, so each leaves at once. A closed standard output is no reason not to serve.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the first that comes.
+    async fn received(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! From a frame to whoever answers it.
+//!
+//! A worker decodes the frame, asks who may ask ([`Gate`]), and either lets the plugin answer on the spot or hands the
+//! request to the write lane. Nothing here knows what a request code means: the plugins' manifests say who answers it,
+//! who may ask, and where it runs.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::config::AdminFrom;
+use crate::net::{CloseReason, Connection, LaneJob, LaneService, ReplySink, Service, Step};
+use crate::plugin::{Access, Answer, Catalogue, Core, Request, Runner, Target, refuse};
+use crate::remoting::{Command, FrameError, ResponseCode, SerializeType};
+use crate::route::ConnectionId;
+
+/// Who answers what, and who may ask: the same for every thread.
+pub(crate) struct Gate {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) admin_from: AdminFrom,
+    pub(crate) serialize_type: SerializeType,
+}
+
+/// One worker's half: decodes, admits, answers reads.
+pub(crate) struct Worker {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) runner: Runner,
+}
+
+/// One lane thread's half: answers what the workers hand over.
+pub(crate) struct Lane {
+    pub(crate) core: Arc<Core>,
+    pub(crate) runner: Runner,
+}
+
+/// A request on its way to the lane.
+pub(crate) struct LaneRequest {
+    request: Request,
+    target: Target,
+    weight: usize,
+}
+
+/// A smaller frame is copied on its way to the lane, because it would keep the whole read buffer of the worker alive.
+const FRAME_KEPT_MIN: usize = 64 * 1024;
+
+impl LaneRequest {
+    fn new(frame: Bytes, command: Command, caller: &Connection, target: &Target) -> Result<Self, FrameError> {
+        let weight = frame.len();
+        let command = if weight < FRAME_KEPT_MIN { Command::decode(Bytes::copy_from_slice(&frame))? } else { command };
+        Ok(Self { request: Request { command, caller: caller.clone() }, target: target.clone(), weight })
+    }
+}
+
+impl LaneJob for LaneRequest {
+    fn weight(&self) -> usize {
+        self.weight
+    }
+}
+
+impl Service for Worker {
+    type Job = LaneRequest;
+
+    fn call(&mut self, frame: Bytes, connection: &Connection, out: &mut BytesMut) -> Step<LaneRequest> {
+        let command = match Command::decode(frame.clone()) {
+            Ok(command) => command,
+            Err(error) => return Step::Close(CloseReason::Undecodable(error.to_string().into())),
+        };
+        // An answer to a question that we never asked. Java drops it as well.
+        if command.is_response() {
+            return Step::Done;
+        }
+        let Some(target) = self.gate.catalogue.target(command.code) else {
+            // Java: RemotingCommand for an unknown code; the leading blank is part of it.
+            let remark = format!(" request type {} not supported", command.code);
+            self.refuse(&command, ResponseCode::REQUEST_CODE_NOT_SUPPORTED, &remark, out);
+            return Step::Done;
+        };
+        if let Err(remark) = self.gate.admit(target, connection) {
+            tracing::warn!(peer = %connection.peer(), code = command.code, "refused: {remark}");
+            self.refuse(&command, ResponseCode::NO_PERMISSION, &remark, out);
+            return Step::Done;
+        }
+        if !target.wants_worker() || !self.gate.catalogue.plugins()[target.plugin].may_run_on_worker() {
+            return match LaneRequest::new(frame, command, connection, target) {
+                Ok(job) => Step::Lane(job),
+                Err(error) => Step::Close(CloseReason::Undecodable(error.to_string().into())),
+            };
+        }
+        let request = Request { command, caller: connection.clone() };
+        match self.runner.answer(target, request, out) {
+            Answer::Done => Step::Done,
+            Answer::Later(pending) => {
+                let (sender, receiver) = tokio::sync::oneshot::channel();
+                pending.then(&self.gate.core, move |reply| {
+                    // Nobody is there any more: the connection is closed.
+                    let _ = sender.send(reply);
+                });
+                Step::Later(Box::pin(async move { receiver.await.unwrap_or_default() }))
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn refuse(&self, command: &Command, code: ResponseCode, remark: &str, out: &mut BytesMut) {
+        if !command.is_oneway() {
+            refuse(code, remark, command.opaque, self.gate.serialize_type, out);
+        }
+    }
+}
+
+impl Gate {
+    /// Who may ask, decided for every request. The remark names the setting that decides.
+    fn admit(&self, target: &Target, connection: &Connection) -> Result<(), String> {
+        match target.entry.access {
+            Access::Client => Ok(()),
+            Access::Admin if self.admin_from.allows(connection.peer().ip()) => Ok(()),
+            Access::Admin => Err(format!(
+                "{} is answered only to peers in `admin.admin-from`, which {} is not",
+                target.entry.name,
+                connection.peer().ip()
+            )),
+        }
+    }
+}
+
+impl LaneService for Lane {
+    type Job = LaneRequest;
+
+    fn run(&mut self, job: LaneRequest, sink: ReplySink) {
+        let mut out = BytesMut::new();
+        match self.runner.answer(&job.target, job.request, &mut out) {
+            Answer::Done => sink.send(out.freeze()),
+            Answer::Later(pending) => pending.then(&self.core, move |reply| sink.send(reply)),
+        }
+    }
+
+    fn connection_closed(&mut self, id: ConnectionId) {
+        let Some(connection) = self.core.registrants.take(id) else { return };
+        for removed in self.core.routes.disconnect(&connection) {
+            tracing::info!(
+                broker = %removed.broker_name, cluster = %removed.cluster, address = %removed.address,
+                "its connection closed"
+            );
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Where the parts meet: bind everything, then serve.
+//!
+//! ```text
+//! config ─▶ bind: settings · kv · tables · upstreams · plugins · listener      (fails loudly, nobody is answered yet)
+//!           serve: workers · write lane · scan                                 (threads that a guard stops)
+//!           stop: listener closed · connections · lane drained · kv flushed
+//! ```
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::body::Limits;
+use crate::clock::Clock;
+use crate::config::{Config, Settings};
+use crate::dispatch::{Gate, Lane, Worker};
+use crate::kv::KvStore;
+use crate::liveness::{self, Liveness};
+use crate::net::{Connections, Listener, NetConfig, Server};
+use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
+use crate::route::RouteTable;
+use crate::upstream::{UpstreamConfig, Upstreams};
+
+/// The name under which the product environment's name servers are asked in cluster-test mode.
+const PRODUCT: &str = "product";
+
+/// Why the server cannot start. Nothing was served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The KV store: damaged, locked by another server, not writable.
+    #[error(transparent)]
+    Kv(#[from] crate::kv::OpenError),
+    /// The plugins.
+    #[error(transparent)]
+    Plugins(#[from] CatalogueError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The machine refuses a thread or a runtime.
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// A name server that holds its address and its files, but answers nobody yet.
+pub struct NameServer {
+    config: Config,
+    core: Arc<Core>,
+    catalogue: Arc<Catalogue>,
+    listener: Listener,
+}
+
+/// A name server that answers, until stopped.
+pub struct Running {
+    address: SocketAddr,
+    core: Arc<Core>,
+    connections: Connections,
+    serving: Option<Server>,
+    scan: Option<Scan>,
+}
+
+/// Lines per table in the periodic print; more are counted.
+const PRINT_LINES_MAX: usize = 1000;
+
+impl NameServer {
+    /// Opens the files, loads the plugins and takes the address. Nobody is answered yet.
+    ///
+    /// # Errors
+    /// When any of that cannot be had; the text names the file, plugin or address.
+    pub fn bind(config: Config, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BindError> {
+        let core = Arc::new(Core {
+            routes: Arc::new(RouteTable::new()),
+            registrants: Registrants::default(),
+            kv: Arc::new(KvStore::open(config.kv.clone())?),
+            settings: Arc::new(settings),
+            started: clock.now(),
+            body_limits: body_limits(&config),
+            upstreams: Upstreams::start(upstreams(&config))?,
+            clock,
+        });
+        let catalogue = Arc::new(Catalogue::load(&config.plugins, &config.policies, &core)?);
+        report(&catalogue);
+        let net = net_config(&config);
+        let address = net.address;
+        let listener = Listener::bind(net).map_err(|source| BindError::Listen { address, source })?;
+        Ok(Self { config, core, catalogue, listener })
+    }
+
+    /// Where it listens; with port 0, the port that was free.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Begins to answer.
+    ///
+    /// # Errors
+    /// When the machine refuses a thread.
+    pub fn serve(self) -> std::io::Result<Running> {
+        let worker = self.worker_factory();
+        let lane = self.lane_factory();
+        let Self { config, core, listener, .. } = self;
+        let serving = listener.serve(worker, lane)?;
+        let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
+        Ok(Running {
+            address: serving.local_addr(),
+            core,
+            connections: serving.connections(),
+            serving: Some(serving),
+            scan: Some(scan),
+        })
+    }
+
+    fn worker_factory(&self) -> impl Fn() -> Worker + Send + Sync + 'static {
+        let gate = Arc::new(Gate {
+            catalogue: Arc::clone(&self.catalogue),
+            core: Arc::clone(&self.core),
+            admin_from: self.config.admin.admin_from.clone(),
+            serialize_type: self.config.net.serialize_type,
+        });
+        let limits = self.runner_limits(self.config.plugins.worker_deadline, false);
+        move || Worker {
+            runner: Runner::new(Arc::clone(&gate.catalogue), Arc::clone(&gate.core), limits),
+            gate: Arc::clone(&gate),
+        }
+    }
+
+    fn lane_factory(&self) -> impl Fn() -> Lane + Send + Sync + 'static {
+        let (catalogue, core) = (Arc::clone(&self.catalogue), Arc::clone(&self.core));
+        let limits = self.runner_limits(self.config.plugins.lane_deadline, true);
+        move || Lane { core: Arc::clone(&core), runner: Runner::new(Arc::clone(&catalogue), Arc::clone(&core), limits) }
+    }
+
+    fn runner_limits(&self, deadline: Duration, may_write: bool) -> RunnerLimits {
+        RunnerLimits {
+            deadline,
+            reply_size_max: self.config.plugins.reply_size_max.as_usize(),
+            serialize_type: self.config.net.serialize_type,
+            may_write,
+        }
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Forgets the brokers that have been silent for longer than they said, as of the clock's now, and closes their
+    /// connections; says how many. The scan thread does this by itself at every interval.
+    pub fn scan(&self) -> usize {
+        scan(&self.core, &self.connections)
+    }
+
+    /// Stops listening, finishes what was asked, closes every connection, and flushes the KV store.
+    pub fn stop(mut self) {
+        self.stop_parts();
+    }
+
+    fn stop_parts(&mut self) {
+        drop(self.scan.take());
+        if let Some(serving) = self.serving.take() {
+            serving.stop();
+            self.core.kv.close();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop_parts();
+    }
+}
+
+// Java: RouteInfoManager.scanNotActiveBroker.
+fn scan(core: &Core, connections: &Connections) -> usize {
+    let removed = core.routes.expire(core.clock.now());
+    for broker in &removed {
+        tracing::warn!(
+            broker = %broker.broker_name, cluster = %broker.cluster, address = %broker.address,
+            "forgotten: silent for longer than its timeout"
+        );
+        // If it is still there, it notices, connects again and registers again.
+        connections.close(broker.connection);
+    }
+    removed.len()
+}
+
+/// The thread that forgets silent brokers and prints the tables; stops when dropped.
+struct Scan {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scan {
+    fn start(core: Arc<Core>, connections: Connections, config: &Config) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
+        let liveness = &config.liveness;
+        let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
+        let mut prints = Liveness::new(uptime(&core), Duration::from_secs(60), liveness.print_interval);
+        let run = move || {
+            loop {
+                let now = uptime(&core);
+                let wait = scans.wait(now).min(prints.wait(now));
+                if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                let now = uptime(&core);
+                if scans.begin(now) {
+                    scan(&core, &connections);
+                }
+                if prints.begin(now) {
+                    liveness::print(&core.routes.tables(), PRINT_LINES_MAX).for_each(|line| tracing::info!("{line}"));
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("scan".to_owned()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn body_limits(config: &Config) -> Limits {
+    Limits {
+        inflated_max: config.route.registration_inflated_size_max.get(),
+        entries_max: config.route.registration_topics_max.into(),
+        ..Limits::default()
+    }
+}
+
+/// Zero in the configuration means one per core.
+fn threads(configured: u16) -> NonZeroUsize {
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    NonZeroUsize::new(configured.into()).unwrap_or_else(cores)
+}
+
+fn net_config(config: &Config) -> NetConfig {
+    let net = &config.net;
+    NetConfig {
+        address: SocketAddr::new(net.bind_address, net.listen_port),
+        backlog: net.backlog,
+        workers: threads(net.workers),
+        lane_threads: threads(net.lane_threads),
+        connections_max: net.connections_max as usize,
+        frame_size_max: net.frame_size_max.as_usize(),
+        idle_timeout: net.idle_timeout,
+        unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
+        lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
+        lane_bytes_total_max: NonZeroUsize::new(net.lane_bytes_max.as_usize()).unwrap_or(NonZeroUsize::MIN),
+        ..NetConfig::default()
+    }
+}
+
+fn upstreams(config: &Config) -> Vec<UpstreamConfig> {
+    let cluster_test = &config.cluster_test;
+    if !cluster_test.enabled || cluster_test.name_servers.is_empty() {
+        return Vec::new();
+    }
+    vec![UpstreamConfig {
+        name: PRODUCT.to_owned(),
+        addresses: cluster_test.name_servers.iter().map(ToString::to_string).collect(),
+        timeout: cluster_test.timeout,
+        frame_size_max: u32::try_from(config.net.frame_size_max.get()).unwrap_or(u32::MAX),
+    }]
+}
+
+fn report(catalogue: &Catalogue) {
+    let names: Vec<_> = catalogue.plugins().iter().map(|plugin| &*plugin.name).collect();
+    tracing::info!("plugins in use: {}", names.join(", "));
+    for rejected in catalogue.rejected() {
+        tracing::error!(path = %rejected.path.display(), "plugin rejected: {}", rejected.reason);
+    }
+}
