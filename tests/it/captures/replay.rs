@@ -318,3 +318,56 @@ fn bytes(hex: &str) -> Vec<u8> {
     assert!(hex.len().is_multiple_of(2), "hexadecimal digits come in pairs");
     (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).expect("hexadecimal digits")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(body: &str) -> Outcome {
+        Outcome::Answer { header: r#"{"code":0,"remark":"java text"}"#.to_owned(), body: body.to_owned() }
+    }
+
+    fn judged(recorded: &Outcome, seen: &Outcome, differences: &[Difference]) -> Option<String> {
+        let rows: Vec<Exception> =
+            differences.iter().map(|&differs| Exception { name: "it", differs, reason: "so" }).collect();
+        judge(recorded, seen, &rows.iter().collect::<Vec<_>>(), Side::Fingerpost)
+    }
+
+    #[test]
+    fn a_difference_without_its_row_is_a_mismatch() {
+        let recorded = answered(r#"{"clusterAddrTable":{"c":["ghost","b","a"]}}"#);
+        let ours = answered(r#"{"clusterAddrTable":{"c":["a","b"]}}"#);
+
+        assert_eq!(judged(&recorded, &ours, &[Difference::Order, Difference::Without("ghost")]), None);
+        assert!(judged(&recorded, &ours, &[Difference::Order]).is_some());
+        assert!(judged(&recorded, &ours, &[Difference::Without("ghost")]).is_some());
+    }
+
+    #[test]
+    fn a_row_without_its_difference_is_a_mismatch() {
+        let recorded = answered(r#"{"topicList":["a","b"]}"#);
+
+        let told = judged(&recorded, &recorded.clone(), &[Difference::Order]).expect("the row is not needed");
+
+        assert!(told.contains("needs no Order"), "{told}");
+    }
+
+    #[test]
+    fn what_we_mend_must_be_mended() {
+        let bare = answered(r#"{"brokerAddrs":{0:"a"}}"#);
+        let quoted = answered(r#"{"brokerAddrs":{"0":"a"}}"#);
+
+        assert_eq!(judged(&bare, &quoted, &[Difference::Quoted]), None);
+        assert!(judged(&bare, &bare.clone(), &[Difference::Quoted]).is_some());
+        assert!(judged(&bare, &quoted, &[]).is_some());
+    }
+
+    #[test]
+    fn another_remark_is_excused_but_none_is_not() {
+        let silent = Outcome::Answer { header: r#"{"code":0}"#.to_owned(), body: String::new() };
+        let other = Outcome::Answer { header: r#"{"code":0,"remark":"ours"}"#.to_owned(), body: String::new() };
+
+        assert_eq!(judged(&answered(""), &other, &[Difference::Remark]), None);
+        assert!(judged(&answered(""), &silent, &[Difference::Remark]).is_some());
+    }
+}
