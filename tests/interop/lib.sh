@@ -186,6 +186,13 @@ step() {
   fi
 }
 
+# need NAME COMMAND...: a step without which the others make no sense
+need() {
+  local before=$failed
+  step "$@"
+  [ "$failed" = "$before" ] || exit 1
+}
+
 skip() { echo "SKIPPED $1"; }
 
 # shows PATTERN VERB ARGS...: the driver's output has PATTERN (extended regular expression)

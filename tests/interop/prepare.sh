@@ -2,7 +2,7 @@
 # Sourced by `run`; expects $here, $work, $lib, $classes.
 # shellcheck shell=bash
 
-have_go=yes
+version=5.5.0 have_go=yes
 
 # missing_tools: with CI=true nothing may be missing; else says what is left out
 missing_tools() {
@@ -10,7 +10,7 @@ missing_tools() {
   for tool in java javac go; do
     command -v "$tool" >/dev/null || absent+=("$tool")
   done
-  [ -e "$lib/.complete" ] || command -v mvn >/dev/null || absent+=(mvn)
+  have_jars || command -v mvn >/dev/null || absent+=(mvn)
   [ ${#absent[@]} -gt 0 ] || { java=$(command -v java); return 0; }
   echo "MISSING: ${absent[*]}" >&2
   if [ "${CI:-}" = true ]; then
@@ -35,21 +35,19 @@ prepare() {
   fi
 }
 
-# fetch_jars: from Maven Central, once. A cache that somebody else filled is taken as it is.
+# fetch_jars: from Maven Central, once. They come to their place in one move, so a directory that is there is complete.
 fetch_jars() {
-  local version=5.5.0 part
-  if ! complete "$version"; then
-    echo "fetching RocketMQ $version into $lib"
-    timeout 600 mvn -q -B -f "$here/pom.xml" -Drocketmq.version="$version" dependency:copy-dependencies \
-      -DincludeScope=runtime -DoutputDirectory="$lib" || return 1
-  fi
-  for part in broker client tools namesrv; do
-    [ -s "$lib/rocketmq-$part-$version.jar" ] || { echo "no rocketmq-$part-$version.jar in $lib" >&2; return 1; }
-  done
-  [ -e "$lib/.complete" ] || : >"$lib/.complete"
+  have_jars && return
+  echo "fetching RocketMQ $version into $lib"
+  rm -rf "$lib.part"
+  timeout 600 mvn -q -B -f "$here/pom.xml" -Drocketmq.version="$version" dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$lib.part" || return 1
+  rm -rf "$lib"
+  mv "$lib.part" "$lib"
+  have_jars
 }
 
-# A download that broke off leaves no stamp; jars put there by hand have none either, so look at the last names too.
-complete() {
-  [ -e "$lib/.complete" ] || [ -e "$lib/.complete-$1" ]
+have_jars() {
+  local part
+  for part in broker client namesrv tools; do [ -s "$lib/rocketmq-$part-$version.jar" ] || return 1; done
 }

@@ -42,8 +42,8 @@ start_everything() {
 
 # A broker registers about ten seconds after it says that it has started: time for what needs none.
 while_the_brokers_start() {
-  step "the first NameServer answers" ask await "$ns1" 60000 answers
-  step "the second NameServer answers" ask await "$ns2" 60000 answers
+  need "the first NameServer answers" ask await "$ns1" 60000 answers
+  need "the second NameServer answers" ask await "$ns2" 60000 answers
   step "updateKvConfig" says "create or update kv config to namespace success" \
     updateKvConfig -s INTEROP -k key -v "some value"
   step "deleteKvConfig" says "delete kv config from namespace success" deleteKvConfig -s INTEROP -k key
@@ -56,12 +56,12 @@ brokers_and_topics() {
   later a await "$ns1" 90000 listed broker-a 0 "$master"
   later b await "$ns1" 90000 listed broker-a 1 "$slave"
   later c await "$ns1" 90000 listed broker-b 0 "$lone"
-  step "the master registers" answer "$a"
-  step "the slave registers" answer "$b"
-  step "a broker of another cluster registers" answer "$c"
+  need "the master registers" answer "$a"
+  need "the slave registers" answer "$b"
+  need "a broker of another cluster registers" answer "$c"
   step "all of them register with the second NameServer" registered_with_the_second
   step "clusterList shows master and slave" both_in_cluster_list
-  step "updateTopic" says "create topic to $master success" updateTopic -c "$cluster" -t "$topic" -r 4 -w 4
+  need "updateTopic" says "create topic to $master success" updateTopic -c "$cluster" -t "$topic" -r 4 -w 4
   step "the topic is routed to master and slave" ask await "$ns1" 20000 routed "$topic" broker-a 1 "$slave"
 }
 
@@ -183,7 +183,7 @@ name_server_restarts() {
   kill -TERM "${pids[ns1]}"
   step "the NameServer stops" gone_within 45 ns1
   start_nameserver ns1 "${ns1#*:}"
-  step "the NameServer starts again on its port" ask await "$ns1" 60000 answers
+  need "the NameServer starts again on its port" ask await "$ns1" 60000 answers
   step "it remembers the KV" says "broker-a:2" updateOrderConf -t "$topic" -m get
   step "it remembers the changed setting" says "^orderMessageEnable += +true" getNamesrvConfig
   step "the master registers again by itself" ask await "$ns1" 60000 listed broker-a 0 "$master"

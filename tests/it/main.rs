@@ -1,0 +1,4 @@
+//! What a NameServer's users see, tested over its sockets.
+
+mod captures;
+mod harness;
