@@ -39,7 +39,7 @@ fn a_silent_connection_is_closed_and_the_lane_hears_of_it() {
 
 #[test]
 fn a_connection_that_talks_is_not_idle() {
-    let idle_timeout = Duration::from_millis(400);
+    let idle_timeout = Duration::from_millis(800);
     let toy = Toy::start(NetConfig { idle_timeout, workers: NonZeroUsize::MIN, ..config() });
     let (mut talking, mut silent) = (toy.connect(), toy.connect());
     silent.0.set_nonblocking(true).unwrap();

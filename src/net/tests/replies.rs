@@ -1,5 +1,7 @@
 //! Frames in, replies out.
 
+use proptest::prelude::{ProptestConfig, any, prop, prop_assert_eq, proptest};
+
 use super::*;
 
 #[test]
@@ -124,4 +126,52 @@ fn a_reply_can_be_sent_long_after_its_job_by_another_thread() {
 
     assert_eq!(peer.receive(), frame(2, b's', b"late"));
     toy.stop();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Tight limits everywhere, so that every kind of pause meets every kind of frame.
+    #[test]
+    fn however_frames_are_cut_and_mixed_each_is_answered_once(
+        frames in prop::collection::vec((prop::sample::select(&b"ekblFK"[..]), 0u32..40_000), 1..200),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let toy = Toy::start(NetConfig {
+            unsent_bytes_max: 20_000,
+            unsent_bytes_total_max: 30_000,
+            delayed_replies_max: 3,
+            lane_bytes_max: 900,
+            lane_bytes_total_max: NonZeroUsize::new(1200).unwrap(),
+            ..config()
+        });
+        toy.later.add_permits(frames.len());
+        let bytes: Vec<u8> = (0..)
+            .zip(&frames)
+            .flat_map(|(number, (what, size))| frame(number, *what, &size.to_be_bytes()))
+            .collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+
+        let mut peer = toy.connect();
+        let mut writer = Peer(peer.0.try_clone().unwrap());
+        let writing =
+            std::thread::spawn(move || cuts.windows(2).for_each(|cut| writer.send(&bytes[cut[0]..cut[1]])));
+        let mut answered = peer.receive_numbers(frames.len());
+        writing.join().unwrap();
+
+        // The lane answers in its own order; among themselves its answers keep theirs, and so do the worker's.
+        let of = |kinds: &[u8]| {
+            let is = |number: &&u32| kinds.contains(&frames[**number as usize].0);
+            answered.iter().filter(is).copied().collect::<Vec<_>>()
+        };
+        let (lane, worker) = (of(b"lK"), of(b"ekb"));
+        prop_assert_eq!(lane.is_sorted(), true);
+        prop_assert_eq!(worker.is_sorted(), true);
+        answered.sort_unstable();
+        prop_assert_eq!(answered, (0..frames.len() as u32).collect::<Vec<_>>());
+        drop(peer);
+        toy.stop();
+    }
 }
