@@ -1,64 +1,242 @@
-//! A server of one's own for one test: on the loopback, on a free port, with an empty home that goes when it goes.
+//! A name server of our own in this process, and a client that speaks to it in frames.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tempfile::TempDir;
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use fingerpost::clock::{Clock, SystemClock};
+use fingerpost::config::{Config, Loaded, Overlay, Place, Settings};
+use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
+use fingerpost::server::{NameServer, Running};
 
-/// A running server; dropping it stops it.
-pub(crate) struct Server {
-    /// Where it listens.
-    pub(crate) addr: SocketAddr,
-    child: Child,
-    _home: TempDir,
+/// Nothing a test waits for takes this long; it is there so that a failure ends.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server with files of its own.
+pub struct Server {
+    running: Option<Running>,
+    address: SocketAddr,
+    pub clock: Arc<TestClock>,
+    home: tempfile::TempDir,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// The machine's clock, plus what a test adds.
+#[derive(Default)]
+pub struct TestClock {
+    system: SystemClock,
+    ahead_ms: AtomicU64,
+}
+
+impl TestClock {
+    pub fn advance(&self, by: Duration) {
+        self.ahead_ms.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
     }
 }
 
-/// Starts the server that was built beside these tests, with these properties on top of the defaults.
-pub(crate) fn start(settings: &[(&str, &str)]) -> Server {
-    let Some(binary) = option_env!("CARGO_BIN_EXE_fingerpost") else {
-        panic!("a server needs the `server` feature: without it the tests of what a server does cannot run");
-    };
-    let home = tempfile::tempdir().expect("a temporary directory can be made");
-    let file = home.path().join("namesrv.properties");
-    std::fs::write(&file, properties(home.path(), settings)).expect("the temporary directory is writable");
-    let mut child = Command::new(binary)
-        .arg("-c")
-        .arg(&file)
-        .env("HOME", home.path())
-        .env("ROCKETMQ_HOME", home.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the server starts");
-    let addr = announced(&mut child);
-    Server { addr, child, _home: home }
-}
-
-fn properties(home: &std::path::Path, settings: &[(&str, &str)]) -> String {
-    let mut text =
-        format!("listenPort=0\nbindAddress=127.0.0.1\nkvConfigPath={}\n", home.join("kvConfig.json").display());
-    for (key, value) in settings {
-        writeln!(text, "{key}={value}").expect("a string takes all that is written to it");
+impl Clock for TestClock {
+    fn now(&self) -> u64 {
+        self.system.now() + self.ahead_ms.load(Ordering::SeqCst)
     }
-    text
+
+    fn monotonic(&self) -> Duration {
+        self.system.monotonic()
+    }
 }
 
-/// The address in the line that says the start succeeded. The pipe is left open for what the server says later.
-fn announced(child: &mut Child) -> SocketAddr {
-    let stdout = child.stdout.as_mut().expect("stdout is a pipe");
-    let said = BufReader::new(stdout)
-        .lines()
-        .map(|line| line.expect("the server prints text"))
-        .find(|line| line.contains("boot success"))
-        .expect("the server says that it started");
-    let addr = said.rsplit(' ').next().expect("a split has a first part");
-    addr.parse().expect("the line ends with the address")
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with(|_, _| {})
+    }
+
+    /// Starts a server whose configuration `edit` has changed; it is given the server's own directory as well.
+    pub fn start_with(edit: impl FnOnce(&mut Config, &Path)) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let mut config = Config::default();
+        config.net.bind_address = [127, 0, 0, 1].into();
+        config.net.listen_port = 0;
+        config.net.workers = 2;
+        config.kv.path = home.path().join("kvConfig.json");
+        config.plugins.dirs = vec![home.path().join("plugins")];
+        config.plugins.cache_dir = Place::At(shared_cache());
+        edit(&mut config, home.path());
+        Self::run(config, home)
+    }
+
+    fn run(config: Config, home: tempfile::TempDir) -> Self {
+        let clock = Arc::new(TestClock::default());
+        let overlay = Overlay { path: Some(home.path().join("overlay.properties")), ..Overlay::default() };
+        let loaded = Loaded { config, overlay, extras: Default::default(), notices: Vec::new() };
+        let settings = Settings::new(&loaded);
+        let server = NameServer::bind(loaded.config, settings, clock.clone()).expect("the server binds");
+        let running = server.serve().expect("the server serves");
+        let address = running.local_addr();
+        Self { running: Some(running), address, clock, home }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Runs one scan, as of the test's clock.
+    pub fn scan(&self) -> usize {
+        self.running.as_ref().expect("it runs").scan()
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+/// Compiled plugins are shared by all tests of a build, so that each is compiled once.
+fn shared_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache")
+}
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    opaque: i32,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_nodelay(true).expect("nodelay can be set");
+        Self { stream, opaque: 0 }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub fn ask(&mut self, request: Ask) -> Command {
+        let opaque = self.send(&request);
+        let reply = self.receive().expect("a reply, not the end of the connection");
+        assert_eq!(reply.opaque, opaque, "the reply to another request");
+        reply
+    }
+
+    /// Sends without waiting; returns the opaque.
+    pub fn send(&mut self, request: &Ask) -> i32 {
+        self.opaque += 1;
+        let frame = request.frame(self.opaque);
+        self.send_bytes(&frame);
+        self.opaque
+    }
+
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// The next frame, or none when the server closed the connection.
+    pub fn receive(&mut self) -> Option<Command> {
+        let mut length = [0; 4];
+        match self.stream.read_exact(&mut length) {
+            Ok(()) => {}
+            Err(error) if is_end(&error) => return None,
+            Err(error) => panic!("no reply: {error}"),
+        }
+        let size = u32::from_be_bytes(length) as usize;
+        let mut frame = BytesMut::with_capacity(4 + size);
+        frame.extend_from_slice(&length);
+        frame.resize(4 + size, 0);
+        self.stream.read_exact(&mut frame[4..]).expect("a whole frame");
+        Some(Command::decode(frame.freeze()).expect("the server writes valid frames"))
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+fn is_end(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset)
+}
+
+/// A request in the making.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    code: i32,
+    version: i32,
+    flag: i32,
+    fields: Vec<(String, String)>,
+    body: Bytes,
+    serialize_type: SerializeType,
+}
+
+impl Ask {
+    pub fn new(code: i32) -> Self {
+        Self {
+            code,
+            version: 513,
+            flag: 0,
+            fields: Vec::new(),
+            body: Bytes::new(),
+            serialize_type: SerializeType::Json,
+        }
+    }
+
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn version(mut self, version: i32) -> Self {
+        self.version = version;
+        self
+    }
+
+    pub fn oneway(mut self) -> Self {
+        self.flag = 2;
+        self
+    }
+
+    pub fn binary(mut self) -> Self {
+        self.serialize_type = SerializeType::Rocketmq;
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The bytes on the wire.
+    pub fn frame(&self, opaque: i32) -> Bytes {
+        let mut frame = BytesMut::new();
+        let fields: Fields = self.fields.iter().map(|(n, v)| (ByteString::from(n.as_str()), ByteString::from(v.as_str()))).collect();
+        let command = Command {
+            version: self.version,
+            flag: self.flag,
+            fields: Some(fields).filter(|fields| !fields.is_empty()),
+            body: self.body.clone(),
+            ..Command::request(RequestCode(self.code), opaque)
+        };
+        command.encode(self.serialize_type, &mut frame).expect("a request that fits its frame");
+        frame.freeze()
+    }
+}
+
+impl Client {
+    /// Asks again and again until the answer is yes. What is waited for is on its way already; a failure ends it.
+    pub fn wait_until(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let clock = SystemClock::default();
+        while !is_so(self) {
+            assert!(clock.monotonic() < PATIENCE, "it did not happen in {PATIENCE:?}");
+            std::thread::yield_now();
+        }
+    }
 }

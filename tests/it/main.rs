@@ -2,3 +2,5 @@
 
 mod captures;
 mod harness;
+mod process;
+mod stock;

@@ -26,7 +26,7 @@ fn every_recorded_exchange_is_answered_as_java_answered_it() {
 
     let mismatches = match std::env::var("FINGERPOST_CAPTURES_AGAINST") {
         Ok(addr) => replay(addr.parse::<SocketAddr>().expect("host:port"), &captures, Side::Java),
-        Err(_) => replay(crate::harness::start(SETTINGS).addr, &captures, Side::Fingerpost),
+        Err(_) => replay(crate::process::start(SETTINGS).addr, &captures, Side::Fingerpost),
     };
 
     let told: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
