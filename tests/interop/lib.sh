@@ -66,21 +66,27 @@ pick_port() {
 java_flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1
   -Dlogback.statusListenerClass=org.apache.rocketmq.logging.ch.qos.logback.core.status.NopStatusListener)
 
-# start_nameserver NAME PORT: Fingerpost, or with --java the one it stands in for. A second start
-# with the same name finds the files of the first.
+# start_nameserver NAME PORT FORM: Fingerpost, configured in a file of FORM (toml or properties); with --java the one it
+# stands in for, which reads only its own. A second start with the same name finds the files of the first.
 start_nameserver() {
-  local home=$state/$1
+  local home=$state/$1 form=$3
+  [ "$java_mode" = no ] || form=properties
   if [ ! -d "$home" ]; then
     mkdir -p "$home"
-    sed -e "s|@PORT@|$2|" -e "s|@HOME@|$home|" "$here/namesrv.properties" >"$home/namesrv.properties"
+    sed -e "s|@PORT@|$2|" -e "s|@HOME@|$home|" "$here/namesrv.$form" >"$home/namesrv.$form"
   fi
   if [ "$java_mode" = yes ]; then
     ROCKETMQ_HOME=$home launch "$1" "$java" -Xms32m -Xmx128m "${java_flags[@]}" -Duser.home="$home" \
       -Drmq.logback.configurationFile=rmq.namesrv.logback.xml \
-      -cp "$lib/*" org.apache.rocketmq.namesrv.NamesrvStartup -c "$home/namesrv.properties"
+      -cp "$lib/*" org.apache.rocketmq.namesrv.NamesrvStartup -c "$home/namesrv.$form"
   else
-    HOME=$home ROCKETMQ_HOME=$home launch "$1" "$binary" -c "$home/namesrv.properties"
+    HOME=$home ROCKETMQ_HOME=$home launch "$1" from "$home" "$binary" -c "$home/namesrv.$form"
   fi
+}
+
+# from DIRECTORY COMMAND...: where no plugin lies that the test does not know of
+from() {
+  cd "$1" && exec "${@:2}"
 }
 
 # start_broker NAME CLUSTER ID PORT NAMESERVERS: a broker with a store small enough for tests

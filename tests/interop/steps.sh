@@ -32,8 +32,8 @@ start_everything() {
   pick_port port; master=127.0.0.1:$port
   pick_port port; slave=127.0.0.1:$port
   pick_port port; lone=127.0.0.1:$port
-  start_nameserver ns1 "${ns1#*:}"
-  start_nameserver ns2 "${ns2#*:}"
+  start_nameserver ns1 "${ns1#*:}" properties
+  start_nameserver ns2 "${ns2#*:}" toml
   start_broker broker-a "$cluster" 0 "${master#*:}" "$ns1;$ns2"
   start_broker broker-a "$cluster" 1 "${slave#*:}" "$ns1;$ns2"
   start_broker broker-b "$other" 0 "${lone#*:}" "$ns1;$ns2"
@@ -182,7 +182,7 @@ name_server_restarts() {
   later stream stream "$ns1" "$control"
   kill -TERM "${pids[ns1]}"
   step "the NameServer stops" gone_within 45 ns1
-  start_nameserver ns1 "${ns1#*:}"
+  start_nameserver ns1 "${ns1#*:}" properties
   need "the NameServer starts again on its port" ask await "$ns1" 60000 answers
   step "it remembers the KV" says "broker-a:2" updateOrderConf -t "$topic" -m get
   step "it remembers the changed setting" says "^orderMessageEnable += +true" getNamesrvConfig

@@ -18,22 +18,22 @@ use fingerpost::server::{NameServer, Running};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server with files of its own.
-pub struct Server {
+pub(crate) struct Server {
     running: Option<Running>,
     address: SocketAddr,
-    pub clock: Arc<TestClock>,
+    pub(crate) clock: Arc<TestClock>,
     home: tempfile::TempDir,
 }
 
 /// The machine's clock, plus what a test adds.
 #[derive(Default)]
-pub struct TestClock {
+pub(crate) struct TestClock {
     system: SystemClock,
     ahead_ms: AtomicU64,
 }
 
 impl TestClock {
-    pub fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.ahead_ms.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
     }
 }
@@ -49,12 +49,12 @@ impl Clock for TestClock {
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(|_, _| {})
     }
 
     /// Starts a server whose configuration `edit` has changed; it is given the server's own directory as well.
-    pub fn start_with(edit: impl FnOnce(&mut Config, &Path)) -> Self {
+    pub(crate) fn start_with(edit: impl FnOnce(&mut Config, &Path)) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
@@ -69,7 +69,8 @@ impl Server {
 
     fn run(config: Config, home: tempfile::TempDir) -> Self {
         let clock = Arc::new(TestClock::default());
-        let overlay = Overlay { path: Some(home.path().join("overlay.properties")), ..Overlay::default() };
+        let mut overlay = Overlay::default();
+        overlay.path = Some(home.path().join("overlay.properties"));
         let loaded = Loaded { config, overlay, extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
         let server = NameServer::bind(loaded.config, settings, clock.clone()).expect("the server binds");
@@ -78,24 +79,24 @@ impl Server {
         Self { running: Some(running), address, clock, home }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
     }
 
     /// Runs one scan, as of the test's clock.
-    pub fn scan(&self) -> usize {
+    pub(crate) fn scan(&self) -> usize {
         self.running.as_ref().expect("it runs").scan()
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();
         }
@@ -108,13 +109,13 @@ fn shared_cache() -> PathBuf {
 }
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     opaque: i32,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("nodelay can be set");
@@ -122,7 +123,7 @@ impl Client {
     }
 
     /// Sends a request and waits for its reply.
-    pub fn ask(&mut self, request: Ask) -> Command {
+    pub(crate) fn ask(&mut self, request: Ask) -> Command {
         let opaque = self.send(&request);
         let reply = self.receive().expect("a reply, not the end of the connection");
         assert_eq!(reply.opaque, opaque, "the reply to another request");
@@ -130,19 +131,19 @@ impl Client {
     }
 
     /// Sends without waiting; returns the opaque.
-    pub fn send(&mut self, request: &Ask) -> i32 {
+    pub(crate) fn send(&mut self, request: &Ask) -> i32 {
         self.opaque += 1;
         let frame = request.frame(self.opaque);
         self.send_bytes(&frame);
         self.opaque
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");
     }
 
     /// The next frame, or none when the server closed the connection.
-    pub fn receive(&mut self) -> Option<Command> {
+    pub(crate) fn receive(&mut self) -> Option<Command> {
         let mut length = [0; 4];
         match self.stream.read_exact(&mut length) {
             Ok(()) => {}
@@ -157,7 +158,7 @@ impl Client {
         Some(Command::decode(frame.freeze()).expect("the server writes valid frames"))
     }
 
-    pub fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
 }
@@ -168,7 +169,7 @@ fn is_end(error: &std::io::Error) -> bool {
 
 /// A request in the making.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub(crate) struct Ask {
     code: i32,
     version: i32,
     flag: i32,
@@ -178,7 +179,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    pub fn new(code: i32) -> Self {
+    pub(crate) fn new(code: i32) -> Self {
         Self {
             code,
             version: 513,
@@ -189,33 +190,33 @@ impl Ask {
         }
     }
 
-    pub fn field(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn version(mut self, version: i32) -> Self {
+    pub(crate) fn version(mut self, version: i32) -> Self {
         self.version = version;
         self
     }
 
-    pub fn oneway(mut self) -> Self {
+    pub(crate) fn oneway(mut self) -> Self {
         self.flag = 2;
         self
     }
 
-    pub fn binary(mut self) -> Self {
+    pub(crate) fn binary(mut self) -> Self {
         self.serialize_type = SerializeType::Rocketmq;
         self
     }
 
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
     /// The bytes on the wire.
-    pub fn frame(&self, opaque: i32) -> Bytes {
+    pub(crate) fn frame(&self, opaque: i32) -> Bytes {
         let mut frame = BytesMut::new();
         let fields: Fields = self.fields.iter().map(|(n, v)| (ByteString::from(n.as_str()), ByteString::from(v.as_str()))).collect();
         let command = Command {
@@ -232,7 +233,7 @@ impl Ask {
 
 impl Client {
     /// Asks again and again until the answer is yes. What is waited for is on its way already; a failure ends it.
-    pub fn wait_until(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn wait_until(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
         let clock = SystemClock::default();
         while !is_so(self) {
             assert!(clock.monotonic() < PATIENCE, "it did not happen in {PATIENCE:?}");

@@ -3,7 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -12,13 +16,21 @@ pub(crate) struct Server {
     /// Where it listens.
     pub(crate) addr: SocketAddr,
     child: Child,
+    /// Reads what the server prints, to the end, so that it never waits for a reader.
+    reader: Option<JoinHandle<()>>,
     _home: TempDir,
 }
+
+/// Compiling the components on a busy machine takes its time.
+const START_MAX: Duration = Duration::from_secs(120);
 
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
     }
 }
 
@@ -33,16 +45,21 @@ pub(crate) fn start(settings: &[(&str, &str)]) -> Server {
     let mut child = Command::new(binary)
         .arg("-c")
         .arg(&file)
+        .current_dir(home.path())
         .env("HOME", home.path())
         .env("ROCKETMQ_HOME", home.path())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the server starts");
-    let addr = announced(&mut child);
-    Server { addr, child, _home: home }
+    let printed = child.stdout.take().expect("stdout is a pipe");
+    let (sender, announced) = mpsc::channel();
+    let reader = Some(std::thread::spawn(move || listen(printed, &sender)));
+    let mut server = Server { addr: SocketAddr::from(([0, 0, 0, 0], 0)), child, reader, _home: home };
+    server.addr = announced.recv_timeout(START_MAX).expect("the server says where it listens, and does not end");
+    server
 }
 
-fn properties(home: &std::path::Path, settings: &[(&str, &str)]) -> String {
+fn properties(home: &Path, settings: &[(&str, &str)]) -> String {
     let mut text =
         format!("listenPort=0\nbindAddress=127.0.0.1\nkvConfigPath={}\n", home.join("kvConfig.json").display());
     for (key, value) in settings {
@@ -51,14 +68,12 @@ fn properties(home: &std::path::Path, settings: &[(&str, &str)]) -> String {
     text
 }
 
-/// The address in the line that says the start succeeded. The pipe is left open for what the server says later.
-fn announced(child: &mut Child) -> SocketAddr {
-    let stdout = child.stdout.as_mut().expect("stdout is a pipe");
-    let said = BufReader::new(stdout)
-        .lines()
-        .map(|line| line.expect("the server prints text"))
-        .find(|line| line.contains("boot success"))
-        .expect("the server says that it started");
-    let addr = said.rsplit(' ').next().expect("a split has a first part");
-    addr.parse().expect("the line ends with the address")
+/// Passes on the address in the line that says the start succeeded.
+fn listen(printed: ChildStdout, announced: &Sender<SocketAddr>) {
+    for line in BufReader::new(printed).lines().map_while(Result::ok) {
+        if line.contains("boot success") {
+            let addr = line.rsplit(' ').next().and_then(|addr| addr.parse().ok());
+            let _ = announced.send(addr.expect("the line ends with the address"));
+        }
+    }
 }
