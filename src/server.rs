@@ -254,6 +254,10 @@ fn threads(configured: u16) -> NonZeroUsize {
     NonZeroUsize::new(configured.into()).unwrap_or_else(cores)
 }
 
+fn frame_size_max(config: &Config) -> u32 {
+    u32::try_from(config.net.frame_size_max.get()).unwrap_or(u32::MAX)
+}
+
 fn net_config(config: &Config) -> NetConfig {
     let net = &config.net;
     NetConfig {
@@ -262,7 +266,7 @@ fn net_config(config: &Config) -> NetConfig {
         workers: threads(net.workers),
         lane_threads: threads(net.lane_threads),
         connections_max: net.connections_max as usize,
-        frame_size_max: net.frame_size_max.as_usize(),
+        frame_size_max: frame_size_max(config),
         idle_timeout: net.idle_timeout,
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
         lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
@@ -280,7 +284,7 @@ fn upstreams(config: &Config) -> Vec<UpstreamConfig> {
         name: PRODUCT.to_owned(),
         addresses: cluster_test.name_servers.iter().map(ToString::to_string).collect(),
         timeout: cluster_test.timeout,
-        frame_size_max: u32::try_from(config.net.frame_size_max.get()).unwrap_or(u32::MAX),
+        frame_size_max: frame_size_max(config),
     }]
 }
 

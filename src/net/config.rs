@@ -1,5 +1,6 @@
 //! What an operator can say about sockets, threads and waiting bytes.
 
+use crate::remoting::frame;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub struct NetConfig {
     /// Connections at the same time; one more is closed at once.
     pub connections_max: usize,
     /// Bytes of one frame, its length field included. Java: `com.rocketmq.remoting.frameMaxLength`.
-    pub frame_size_max: usize,
+    pub frame_size_max: u32,
     /// Silence in both directions after which a connection is closed; zero is never.
     /// Java: `serverChannelMaxIdleTimeSeconds`.
     pub idle_timeout: Duration,
@@ -46,7 +47,7 @@ impl Default for NetConfig {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             lane_threads: NonZeroUsize::new(2).expect("two is not zero"),
             connections_max: 20_000,
-            frame_size_max: 16 * MIB,
+            frame_size_max: frame::SIZE_MAX,
             idle_timeout: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(3),
             unsent_bytes_max: 256 * KIB,

@@ -16,7 +16,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::frame::frame_length;
+use crate::remoting::frame;
+
 use super::lane::Ticket;
 use super::link::{Connection, Link, ReplySink, Signal};
 use super::outgoing::{Outgoing, written};
@@ -280,10 +281,7 @@ impl<S: Service> Driver<S> {
         out: &mut BytesMut,
     ) -> Result<bool, CloseReason> {
         let config = &worker.shared.config;
-        while let Some(length) = frame_length(bytes, config.frame_size_max)? {
-            if bytes.len() < length {
-                return Ok(false);
-            }
+        while let Some(length) = frame::split(bytes, config.frame_size_max)? {
             if !self.may_handle() {
                 return Ok(true);
             }

@@ -29,7 +29,6 @@
 
 mod config;
 mod connection;
-mod frame;
 mod lane;
 mod link;
 mod listener;
@@ -40,7 +39,6 @@ mod usage;
 mod worker;
 
 pub use config::NetConfig;
-pub use frame::{FrameError, frame_length};
 pub use link::{Connection, OpenFlag, ReplySink};
 pub use listener::{Listener, Server};
 pub use service::{CloseReason, LaneJob, LaneService, Service, Step};

@@ -5,8 +5,8 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 
-use super::frame::FrameError;
 use super::link::{Connection, ReplySink};
+use crate::remoting::FrameError;
 use crate::route::ConnectionId;
 
 /// Understands frames. Each worker makes its own, on its own thread, so it need not be `Send`.

@@ -20,7 +20,7 @@ fn a_peer_that_does_not_read_is_not_read_and_then_gets_everything() {
     for _ in 0..1000 {
         other.ping();
         let unsent = toy.connections.usage().unsent_bytes;
-        assert!(unsent <= 256 * KIB + size + 9, "{unsent} bytes wait");
+        assert!(unsent <= 256 * KIB + size + 13, "{unsent} bytes wait");
     }
     let called = toy.connections.usage().frames as usize - 1000;
     assert!(called < count as usize / 2, "{called} of {count} frames were handled for nobody");
@@ -47,7 +47,7 @@ fn when_too_much_waits_for_all_peers_those_that_read_are_still_served() {
         reading.send(&frame(0, b'k', &1000u32.to_be_bytes()));
         reading.receive();
         let unsent = toy.connections.usage().unsent_bytes;
-        assert!(unsent <= limit + 9 * (size + 9), "{unsent} bytes wait");
+        assert!(unsent <= limit + 9 * (size + 13), "{unsent} bytes wait");
     }
 
     for peer in &mut slow {
@@ -106,7 +106,7 @@ fn a_full_lane_pauses_reading_and_drops_nothing() {
     let (mut peer, mut other) = (toy.connect(), toy.connect());
     let count = 40;
 
-    peer.send(&(0..count).flat_map(|number| frame(number, b'W', &[0; 291])).collect::<Vec<_>>());
+    peer.send(&(0..count).flat_map(|number| frame(number, b'W', &[0; 287])).collect::<Vec<_>>());
     // Three fit, the fourth waits for room.
     toy.journal.wait_for(3, Event::Called);
     peer.send(&frame(100, b'e', b""));
@@ -126,7 +126,7 @@ fn a_connection_with_too_many_bytes_in_the_lane_leaves_room_for_others() {
     let toy = Toy::start(NetConfig { lane_bytes_max: 1000, ..config() });
     let (mut greedy, mut other) = (toy.connect(), toy.connect());
 
-    greedy.send(&(0..100).flat_map(|number| frame(number, b'W', &[0; 491])).collect::<Vec<_>>());
+    greedy.send(&(0..100).flat_map(|number| frame(number, b'W', &[0; 487])).collect::<Vec<_>>());
     toy.journal.wait_for(1, Event::Called);
     other.send(&frame(200, b'l', b""));
     assert_eq!(other.receive_numbers(1), [200]);
@@ -165,7 +165,7 @@ fn jobs_of_a_peer_that_does_not_read_wait_without_a_thread() {
     for number in 100..110 {
         other.send(&frame(number, b'l', b""));
         assert_eq!(other.receive_numbers(1), [number]);
-        assert!(toy.connections.usage().unsent_bytes <= 256 * KIB + size as usize + 9);
+        assert!(toy.connections.usage().unsent_bytes <= 256 * KIB + size as usize + 13);
     }
     let waiting = toy.connections.usage().lane_jobs;
     assert!(waiting > 0, "the kernel cannot have taken 30 MB");

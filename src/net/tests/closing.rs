@@ -151,7 +151,7 @@ fn a_large_reply_still_leaves_when_the_server_stops() {
     let server = toy.server.take().unwrap();
     let stopping = std::thread::spawn(move || server.stop());
 
-    assert_eq!(peer.receive().len(), size as usize + 9);
+    assert_eq!(peer.receive().len(), size as usize + 13);
     peer.assert_closed();
     stopping.join().unwrap();
 }

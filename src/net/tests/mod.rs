@@ -128,7 +128,9 @@ impl Peer {
 
 fn frame(number: u32, what: u8, rest: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    frame.put_u32(5 + rest.len() as u32);
+    frame.put_u32(9 + rest.len() as u32);
+    // JSON, and a header of no bytes: all that this module looks at.
+    frame.put_u32(0);
     frame.put_u32(number);
     frame.put_u8(what);
     frame.put_slice(rest);
@@ -136,7 +138,7 @@ fn frame(number: u32, what: u8, rest: &[u8]) -> Vec<u8> {
 }
 
 fn number(frame: &[u8]) -> u32 {
-    u32::from_be_bytes(*frame[4..].first_chunk().unwrap())
+    u32::from_be_bytes(*frame[8..].first_chunk().unwrap())
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -212,14 +214,14 @@ impl Service for ToyService {
 
     fn call(&mut self, frame: Bytes, connection: &Connection, out: &mut BytesMut) -> Step<ToyJob> {
         self.journal.write(Event::Called(connection.id(), number(&frame)));
-        match frame[8] {
+        match frame[12] {
             b'e' => out.put_slice(&frame),
             // A reply as large as the frame says.
             b'k' => put_large(out, &frame),
             b'b' => {
                 let mut whole = BytesMut::new();
                 put_large(&mut whole, &frame);
-                out.put_slice(&whole.split_to(9));
+                out.put_slice(&whole.split_to(13));
                 return Step::Body(whole.freeze());
             }
             b'F' => {
@@ -246,9 +248,9 @@ impl Service for ToyService {
 }
 
 fn put_large(out: &mut BytesMut, frame: &[u8]) {
-    let size = u32::from_be_bytes(*frame[9..].first_chunk().unwrap());
-    out.put_u32(5 + size);
-    out.put_slice(&frame[4..9]);
+    let size = u32::from_be_bytes(*frame[13..].first_chunk().unwrap());
+    out.put_u32(9 + size);
+    out.put_slice(&frame[4..13]);
     out.put_bytes(b'.', size as usize);
 }
 
@@ -275,13 +277,13 @@ impl LaneService for ToyLane {
         let number = number(&job.frame);
         assert_eq!(reply.connection(), job.id);
         self.journal.write(Event::Began(job.id, number));
-        match job.frame[8] {
+        match job.frame[12] {
             b'w' | b'W' => self.gate.pass(),
             b'q' => panic!("a toy lane service panics"),
             _ => {}
         }
         self.journal.write(Event::Ended(job.id, number));
-        match job.frame[8] {
+        match job.frame[12] {
             // Oneway.
             b'o' | b'w' => {}
             // Answered later, by whoever takes it.
@@ -289,7 +291,7 @@ impl LaneService for ToyLane {
             b'K' => {
                 let mut out = BytesMut::new();
                 put_large(&mut out, &job.frame);
-                let head = out.split_to(9).freeze();
+                let head = out.split_to(13).freeze();
                 reply.send_parts(head, out.freeze());
             }
             _ => reply.send(job.frame),

@@ -70,7 +70,7 @@ fn a_body_that_others_share_follows_its_head_in_order() {
 
     for (number, size) in (0..).zip(sizes) {
         let reply = peer.receive();
-        assert_eq!((super::number(&reply), reply.len()), (number, 9 + size as usize));
+        assert_eq!((super::number(&reply), reply.len()), (number, 13 + size as usize));
         assert_eq!(peer.receive_numbers(1), [100 + number]);
     }
     toy.stop();
