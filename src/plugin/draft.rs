@@ -60,4 +60,13 @@ impl Draft {
     pub(crate) fn failure(code: i32, remark: String) -> Self {
         Self { code, remark: Some(remark), ..Self::default() }
     }
+
+    /// Sets how it went. A route is an answer of success only, so another outcome takes it back.
+    pub(crate) fn set_outcome(&mut self, code: i32, remark: Option<String>) {
+        self.code = code;
+        self.remark = remark;
+        if matches!(self.body, DraftBody::Route { .. }) {
+            self.body = DraftBody::Empty;
+        }
+    }
 }

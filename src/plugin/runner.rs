@@ -18,7 +18,11 @@ use super::view::RouteView;
 use super::wasm::{Call, CallError, Handling, Instance, Part};
 use crate::config::PolicyFailure;
 use crate::kv::Writes;
+use crate::net::LogLimit;
 use crate::remoting::{Command, ResponseCode, SerializeType};
+
+/// Lines about failing plugins in a second, on one thread.
+const FAILURE_LINES_MAX: u32 = 10;
 
 /// What plugins may use up on this thread.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +44,8 @@ pub(crate) struct Runner {
     limits: RunnerLimits,
     /// One place per plugin of the catalogue.
     instances: Vec<Option<Instance>>,
+    /// A plugin that always fails must not fill the log.
+    failures: LogLimit,
 }
 
 /// What became of a request.
@@ -67,21 +73,26 @@ enum Wait {
 impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
-        Self { catalogue, core, limits, instances }
+        Self { catalogue, core, limits, instances, failures: LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1)) }
+    }
+
+    /// Appends a refusal.
+    pub(crate) fn refuse(&self, code: ResponseCode, remark: &str, opaque: i32, out: &mut BytesMut) {
+        encode::refuse(code, remark, opaque, self.limits.serialize_type, out);
     }
 
     /// Lets the plugin of `target` answer, and appends the reply to `out`.
     pub(crate) fn answer(&mut self, target: &Target, request: Request, out: &mut BytesMut) -> Answer {
         let opaque = request.command.opaque;
         let is_oneway = request.command.is_oneway();
-        let (request, draft, writes) = self.process(target.plugin, request);
+        let (request, draft, writes) = self.process(target, request);
         if is_oneway {
             return Answer::Done;
         }
         let serialize_type = self.limits.serialize_type;
         let wait = match &draft {
             Draft { forward: Some(name), .. } => {
-                Some(Wait::Upstream { name: name.clone(), command: request.command.clone() })
+                detached(&request.command).map(|command| Wait::Upstream { name: name.clone(), command })
             }
             // Without a write there is nothing to wait for.
             Draft { when_durable: true, .. } => writes.map(Wait::Durable),
@@ -97,10 +108,12 @@ impl Runner {
     }
 
     /// Enters the processor. A failure of the plugin becomes a reply that says so.
-    fn process(&mut self, plugin: usize, request: Request) -> (Request, Draft, Option<Writes>) {
+    fn process(&mut self, target: &Target, request: Request) -> (Request, Draft, Option<Writes>) {
+        let plugin = target.plugin;
         let handling = Handling {
             draft: Draft::default(),
-            may_write: self.limits.may_write,
+            // A plugin may still be in the lane with a code that asks for a worker; it must not lose a right later.
+            may_write: self.limits.may_write && !target.wants_worker(),
             wrote: false,
             tables: None,
             routes: Vec::new(),
@@ -117,9 +130,12 @@ impl Runner {
             Err(error) => {
                 let name = &self.catalogue.plugins()[plugin].name;
                 let code = request.command.code;
-                tracing::error!(
-                    plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, "the plugin failed: {error}"
-                );
+                self.failures.note(|suppressed| {
+                    tracing::error!(
+                        plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, suppressed,
+                        "the plugin failed: {error}"
+                    );
+                });
                 let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
                 (request, Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark), handling.writes)
             }
@@ -129,19 +145,24 @@ impl Runner {
     /// Enters a plugin's instance, and drops the instance if it failed.
     fn enter(&mut self, plugin: usize, call: Call) -> (Call, Result<(), CallError>) {
         let known = &self.catalogue.plugins()[plugin];
-        let slot = &mut self.instances[plugin];
-        let instance = match slot {
+        // Taken out, and put back only after a good call: neither a trap nor a panic in between leaves a broken one.
+        let mut instance = match self.instances[plugin].take() {
             Some(instance) => instance,
             None => match known.prepared.instantiate(known.parts(&self.core)) {
-                Ok(instance) => slot.insert(instance),
+                Ok(instance) => instance,
                 Err(error) => return (call, Err(error)),
             },
         };
         let began = self.core.clock.monotonic();
         let (call, outcome) = instance.enter(call, self.limits.deadline);
         known.note_call(self.core.clock.monotonic().saturating_sub(began));
-        if outcome.is_err() {
-            *slot = None;
+        match outcome {
+            Ok(()) => self.instances[plugin] = Some(instance),
+            Err(CallError::Leak) => {
+                tracing::debug!(plugin = %known.name, "{}", CallError::Leak);
+                return (call, Ok(()));
+            }
+            Err(_) => {}
         }
         (call, outcome)
     }
@@ -181,7 +202,10 @@ impl Runner {
             view = *selected;
             if let Err(error) = outcome {
                 let name = &catalogue.plugins()[*plugin].name;
-                tracing::error!(policy = %name, peer = %request.caller.peer(), ?on_failure, "the policy failed: {error}");
+                self.failures.note(|suppressed| {
+                    let peer = request.caller.peer();
+                    tracing::error!(policy = %name, %peer, ?on_failure, suppressed, "the policy failed: {error}");
+                });
                 match on_failure {
                     PolicyFailure::Skip => view = before,
                     PolicyFailure::Close => {
@@ -195,11 +219,18 @@ impl Runner {
     }
 }
 
+/// A copy with a buffer of its own: the command shares the read buffer of its worker, which must not wait with it.
+fn detached(command: &Command) -> Option<Command> {
+    let mut copy = BytesMut::new();
+    command.encode(SerializeType::Json, &mut copy).ok()?;
+    Command::decode(copy.freeze()).ok()
+}
+
 /// What a client may know of a plugin's failure; the log knows the rest.
 fn public_reason(error: &CallError) -> &'static str {
     match error {
         CallError::Deadline => "it missed its deadline",
-        CallError::Trap(_) => "it failed",
+        CallError::Trap(_) | CallError::Leak => "it failed",
         CallError::Instantiate(_) => "it could not be started",
     }
 }

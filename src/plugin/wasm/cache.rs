@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! * Compiled code is trusted like the program itself, so only this server writes it: the directory is private to the
-//!   user (0700, owned by it), else it is not used.
+//!   user (0700, owned by it), and nobody else can replace it or a parent of it; else it is not used.
 //! * An entry is named by the content of the component, and wasmtime refuses code that another version or configuration
 //!   of the engine compiled. A digest in front of the code finds torn or damaged files.
 //! * The cache only ever saves time: whatever is wrong with it, the component is compiled.
@@ -91,20 +91,34 @@ fn store(path: &Path, compiled: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Makes the directory, and refuses one that somebody else could write to or put another in the place of.
 #[cfg(unix)]
 fn make_private(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o022;
+    const ROOT: u32 = 0;
+
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let metadata = fs::symlink_metadata(dir)?;
-    // The probe file is owned by whoever this process is, which std cannot ask for directly.
-    let probe = dir.join(format!("{}.probe", std::process::id()));
-    let me = fs::File::create(&probe)?.metadata()?.uid();
-    fs::remove_file(&probe)?;
+    let dir = fs::canonicalize(dir)?;
+    let me = rustix::process::geteuid().as_raw();
+    let refused = |place: &Path, what: &str| {
+        let text = format!("{} {what}", place.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+    };
+    let metadata = fs::metadata(&dir)?;
     if !metadata.is_dir() || metadata.uid() != me || metadata.mode() & 0o077 != 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "the directory must belong to this user, and to nobody else (mode 0700)",
-        ));
+        return refused(&dir, "must be a directory of this user, and of nobody else (mode 0700)");
+    }
+    for parent in dir.ancestors().skip(1) {
+        let metadata = fs::metadata(parent)?;
+        if metadata.uid() != me && metadata.uid() != ROOT {
+            return refused(parent, "belongs to another user, who could replace what is in it");
+        }
+        if metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0 {
+            return refused(parent, "can be written by others, who could replace what is in it");
+        }
     }
     Ok(())
 }

@@ -20,6 +20,9 @@ use crate::plugin::manifest::Kind;
 /// `describe` gets this long: it returns a constant.
 const DESCRIBE_DEADLINE: Duration = Duration::from_millis(500);
 
+/// Handles that a guest may hold at once.
+const RESOURCES_MAX: usize = 64;
+
 /// A compiled and linked component, ready to be instantiated on any thread.
 #[derive(Clone)]
 pub(crate) struct Prepared {
@@ -51,6 +54,9 @@ pub(crate) enum CallError {
     /// It trapped: a panic, memory beyond its limit, a handle that is not one.
     #[error("it trapped: {0}")]
     Trap(String),
+    /// It answered, but kept handles, which would name something else in a later call. What it answered counts.
+    #[error("it kept handles of the call; its instance is replaced")]
+    Leak,
     /// It could not even be instantiated.
     #[error("it could not be instantiated: {0}")]
     Instantiate(String),
@@ -95,7 +101,7 @@ impl Prepared {
             name: parts.name,
             grants: parts.grants,
             call: None,
-            resources: ResourceTable::new(),
+            resources: bounded_table(),
             wasi: WasiCtxBuilder::new().build(),
             wasi_resources: ResourceTable::new(),
             limits: InstanceLimits::new(parts.memory),
@@ -120,17 +126,25 @@ impl Instance {
         self.store.data_mut().call = Some(call);
         // The deadline is absolute, so it is set before every entry.
         self.store.set_epoch_deadline(ticks(deadline));
-        let outcome = match &self.entry {
+        let entered = match &self.entry {
             Entry::Handle(handle) => handle.call(&mut self.store, (code,)),
             Entry::Select(select) => select.call(&mut self.store, ()),
         };
+        let mut outcome = entered.map_err(|error| call_error(&error));
         let state = self.store.data_mut();
         let call = state.call.take().expect("nothing else takes the call");
-        if !state.resources.is_empty() {
-            state.resources = ResourceTable::new();
+        if outcome.is_ok() && !state.resources.is_empty() {
+            outcome = Err(CallError::Leak);
         }
-        (call, outcome.map_err(|error| call_error(&error)))
+        (call, outcome)
     }
+}
+
+/// A guest names a handful of things at a time.
+fn bounded_table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES_MAX);
+    table
 }
 
 /// At least one full tick passes before the deadline can.

@@ -1,15 +1,19 @@
 //! How much memory a plugin may use, over all of its instances.
 //!
 //! Every thread has an instance of its own, and a limit for each would let a plugin use as many times the limit as there
-//! are threads. So all instances of a plugin draw on one count.
+//! are threads. So all instances of a plugin draw on one count for what they grow by. What an instance begins with is
+//! not counted, so that a machine with many cores can give one to every thread; it is only bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
-/// Tables (of functions, of resources) of one instance hold at most this many entries.
-const TABLE_ENTRIES_MAX: usize = 100_000;
+/// Memories, tables and core instances of one component instance. Toolchains make a handful of each.
+const PARTS_MAX: usize = 64;
+
+/// What an entry of a table takes in the host's memory.
+const TABLE_ENTRY_SIZE: usize = 16;
 
 /// The memory of one plugin.
 #[derive(Debug)]
@@ -39,26 +43,66 @@ impl SharedMemory {
 pub(super) struct InstanceLimits {
     shared: Arc<SharedMemory>,
     held: usize,
+    /// What was granted last; given back if the growth fails after all.
+    pending: usize,
 }
 
 impl InstanceLimits {
     pub(super) fn new(shared: Arc<SharedMemory>) -> Self {
-        Self { shared, held: 0 }
+        Self { shared, held: 0, pending: 0 }
+    }
+
+    /// Whether something of `current` bytes may grow to `desired`.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        self.pending = 0;
+        if current == 0 {
+            return desired <= self.shared.max;
+        }
+        let bytes = desired.saturating_sub(current);
+        let granted = self.shared.take(bytes);
+        if granted {
+            self.held += bytes;
+            self.pending = bytes;
+        }
+        granted
+    }
+
+    fn growth_failed(&mut self) {
+        let bytes = std::mem::take(&mut self.pending);
+        self.held -= bytes;
+        self.shared.give_back(bytes);
     }
 }
 
 impl ResourceLimiter for InstanceLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        let bytes = desired.saturating_sub(current);
-        let granted = self.shared.take(bytes);
-        if granted {
-            self.held += bytes;
-        }
-        Ok(granted)
+        Ok(self.grow(current, desired))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ENTRIES_MAX)
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.growth_failed();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current.saturating_mul(TABLE_ENTRY_SIZE), desired.saturating_mul(TABLE_ENTRY_SIZE)))
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.growth_failed();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        PARTS_MAX
+    }
+
+    fn tables(&self) -> usize {
+        PARTS_MAX
+    }
+
+    fn memories(&self) -> usize {
+        PARTS_MAX
     }
 }
 
@@ -78,9 +122,34 @@ mod tests {
         let mut first = InstanceLimits::new(Arc::clone(&shared));
         let mut second = InstanceLimits::new(Arc::clone(&shared));
 
-        assert!(first.memory_growing(0, 60, None).unwrap());
-        assert!(!second.memory_growing(0, 60, None).unwrap());
+        assert!(first.memory_growing(10, 70, None).unwrap());
+        assert!(!second.memory_growing(10, 70, None).unwrap());
         drop(first);
-        assert!(second.memory_growing(0, 60, None).unwrap());
+        assert!(second.memory_growing(10, 70, None).unwrap());
+    }
+
+    #[test]
+    fn what_an_instance_begins_with_is_bounded_but_not_counted_so_that_every_thread_gets_one() {
+        let shared = Arc::new(SharedMemory::new(100));
+
+        let mut instances: Vec<_> = (0..1000).map(|_| InstanceLimits::new(Arc::clone(&shared))).collect();
+
+        assert!(instances.iter_mut().all(|instance| instance.memory_growing(0, 90, None).unwrap()));
+        assert!(!instances[0].memory_growing(0, 101, None).unwrap());
+        assert!(instances[0].memory_growing(90, 190, None).unwrap());
+    }
+
+    #[test]
+    fn a_growth_that_fails_after_all_is_given_back() {
+        let shared = Arc::new(SharedMemory::new(100));
+        let mut instance = InstanceLimits::new(Arc::clone(&shared));
+
+        for _ in 0..10 {
+            assert!(instance.memory_growing(10, 90, None).unwrap());
+            instance.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
+        }
+
+        assert_eq!(instance.held, 0);
+        assert!(instance.table_growing(1, 6, None).unwrap());
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct PluginState {
     pub(crate) name: Arc<str>,
     pub(crate) grants: Arc<[Grant]>,
     pub(crate) call: Option<Call>,
-    /// Topic tables and cursors; emptied when a call ends, so that a guest that forgets one leaks nothing.
+    /// Topic tables and cursors. An instance that keeps one beyond its call is replaced.
     pub(crate) resources: ResourceTable,
     pub(crate) wasi: WasiCtx,
     /// What WASI keeps, which may outlive a call.

@@ -49,7 +49,9 @@ impl registrations::Host for PluginState {
 
     fn heartbeat(&mut self, cluster: String, address: String) -> wasmtime::Result<bool> {
         self.handling()?;
-        Ok(self.core.routes.heartbeat(&cluster, &address, self.core.clock.now()))
+        // One atomic, so it may run anywhere; but who could do it without a grant could keep dead brokers alive.
+        let granted = self.is_granted(Grant::RoutesWrite).is_ok();
+        Ok(granted && self.core.routes.heartbeat(&cluster, &address, self.core.clock.now()))
     }
 
     fn version_of(&mut self, cluster: String, address: String) -> wasmtime::Result<Option<contract::DataVersion>> {

@@ -15,17 +15,13 @@ const FIELD_BYTES_MAX: usize = 64 * 1024;
 
 impl reply::Host for PluginState {
     fn set_code(&mut self, code: i32) -> wasmtime::Result<()> {
-        let draft = &mut self.handling()?.draft;
-        draft.code = code;
-        draft.remark = None;
+        self.handling()?.draft.set_outcome(code, None);
         Ok(())
     }
 
     fn fail(&mut self, code: i32, remark: String) -> wasmtime::Result<()> {
         within(remark.len(), FIELD_BYTES_MAX, "a remark")?;
-        let draft = &mut self.handling()?.draft;
-        draft.code = code;
-        draft.remark = Some(remark);
+        self.handling()?.draft.set_outcome(code, Some(remark));
         Ok(())
     }
 
@@ -79,7 +75,11 @@ impl reply::Host for PluginState {
     }
 
     fn when_durable(&mut self) -> wasmtime::Result<()> {
-        self.handling()?.draft.when_durable = true;
+        let draft = &mut self.handling()?.draft;
+        if draft.forward.is_some() {
+            return Err(wasmtime::Error::msg("a reply waits either for the disk or for an upstream"));
+        }
+        draft.when_durable = true;
         Ok(())
     }
 
@@ -90,7 +90,11 @@ impl reply::Host for PluginState {
         if !self.core.upstreams.is_configured(&upstream) {
             return Ok(Err(WriteError::Invalid(format!("no upstream {upstream:?} is configured"))));
         }
-        self.handling()?.draft.forward = Some(upstream);
+        let draft = &mut self.handling()?.draft;
+        if draft.when_durable {
+            return Err(wasmtime::Error::msg("a reply waits either for the disk or for an upstream"));
+        }
+        draft.forward = Some(upstream);
         Ok(Ok(()))
     }
 }
