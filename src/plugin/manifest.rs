@@ -12,6 +12,8 @@ const TEXT_MAX: usize = 64 * 1024;
 const CODES_MAX: usize = 256;
 /// Names appear in logs and in the configuration.
 const NAME_MAX: usize = 64;
+/// So do descriptions.
+const TEXT_LINE_MAX: usize = 256;
 
 /// The manifest of one plugin.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -154,6 +156,14 @@ impl Manifest {
         }
         if self.version.is_empty() || self.version.len() > NAME_MAX {
             return invalid("`version` must not be empty or long".to_owned());
+        }
+        // These reach logs and remarks.
+        let texts = [&self.version, &self.description].into_iter().chain(self.codes.iter().map(|entry| &entry.name));
+        for text in texts {
+            if text.len() > TEXT_LINE_MAX || text.chars().any(char::is_control) {
+                let shown: String = text.chars().take(NAME_MAX).collect();
+                return invalid(format!("{shown:?}: texts are single lines of at most {TEXT_LINE_MAX} bytes"));
+            }
         }
         match self.kind {
             Kind::Processor if self.codes.is_empty() => return invalid("a processor needs `[[codes]]`".to_owned()),

@@ -11,7 +11,7 @@
 //! * Grants and overrides hang on the origin of the bytes (embedded, or a configured file), never on the name that a
 //!   plugin gives itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::core::Core;
 use super::manifest::{CodeEntry, Condition, Kind, Manifest, ManifestError, Run};
 use super::stock;
 use super::wasm::{CallError, Engine, InstanceParts, PrepareError, Prepared, SharedMemory, hex};
+use crate::config::java::{JavaKey, Kind as ValueKind};
 use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure};
 
 /// A larger file is refused unread.
@@ -72,6 +73,8 @@ pub(crate) struct Target {
     /// Index into the catalogue's plugins.
     pub(crate) plugin: usize,
     pub(crate) entry: CodeEntry,
+    /// Whether the plugin came with the binary.
+    pub(crate) is_embedded: bool,
 }
 
 /// One place in the policy chain.
@@ -105,8 +108,16 @@ pub(crate) enum RejectReason {
     Manifest(#[from] ManifestError),
     #[error("its manifest says it is a {manifest:?}, but it exports a {export:?}")]
     KindMismatch { manifest: Kind, export: Kind },
-    #[error("the name {0:?} is taken by another plugin")]
+    #[error("the name {0:?} is taken by another plugin, none of whose codes it takes over")]
     NameTaken(String),
+    #[error("it is a policy and imports WASI; policies run where nothing may block")]
+    PolicyWithWasi,
+    #[error("`{key}` names {name:?}, which is no boolean setting")]
+    NoSuchFlag { key: &'static str, name: String },
+    #[error("a file of the same name in another directory has settings in [plugins.files.{0:?}]; rename one of them")]
+    FileTwice(String),
+    #[error("request code {code} is taken over by {owner:?} already; only one file can override it")]
+    OverriddenTwice { code: i32, owner: String },
     #[error(
         "request code {code} is answered by {owner:?}; to let this file take it over, set \
          `override = true` in [plugins.files.{file:?}]"
@@ -245,9 +256,8 @@ impl Loader<'_> {
             let refused = |reason: RejectReason| CatalogueError::Embedded { file, reason: reason.to_string() };
             let plugin = self.examine(bytes, Origin::Embedded).map_err(refused)?;
             names.push(plugin.manifest.name.clone());
-            let switched_on = plugin.manifest.enabled_when.as_deref().is_none_or(|key| self.core.settings.flag(key));
-            if self.config.disabled.contains(&plugin.manifest.name) || !switched_on {
-                tracing::info!(plugin = %plugin.name, "not used: disabled");
+            if self.config.disabled.contains(&plugin.manifest.name) || !self.is_switched_on(&plugin) {
+                tracing::debug!(plugin = %plugin.name, "not used: switched off");
             } else if plugin.manifest.overrides {
                 overriding.push((file, plugin));
             } else {
@@ -261,14 +271,31 @@ impl Loader<'_> {
         Ok(names)
     }
 
+    /// Whether the setting that it depends on, if any, is on.
+    fn is_switched_on(&self, plugin: &Plugin) -> bool {
+        plugin.manifest.enabled_when.as_deref().is_none_or(|key| self.core.settings.flag(key))
+    }
+
     fn load_directories(&mut self) -> Vec<Rejected> {
         let mut rejected = Vec::new();
+        let mut seen = HashSet::new();
         for dir in &self.config.dirs {
             for path in components_in(dir) {
-                if let Err(reason) = self.load_file(&path) {
+                let file = file_name(&path);
+                let configured = self.config.files.contains_key(&file);
+                // What the operator allows a file hangs on its name, so the name must mean one file.
+                let loaded = if !seen.insert(file.clone()) && configured {
+                    Err(RejectReason::FileTwice(file))
+                } else {
+                    self.load_file(&path)
+                };
+                if let Err(reason) = loaded {
                     rejected.push(Rejected { path, reason });
                 }
             }
+        }
+        for file in self.config.files.keys().filter(|file| !seen.contains(*file)) {
+            tracing::warn!("[plugins.files.{file:?}] means no file of the plugins directories");
         }
         rejected
     }
@@ -285,8 +312,12 @@ impl Loader<'_> {
         if is_embedded || self.plugins.iter().any(|plugin| plugin.digest == digest) {
             return Ok(());
         }
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = file_name(path);
         let plugin = self.examine(&bytes, Origin::File(path.to_owned()))?;
+        if !self.is_switched_on(&plugin) {
+            tracing::info!(path = %path.display(), "not used: the setting that it depends on is off");
+            return Ok(());
+        }
         let overrides = self.config.files.get(&file).is_some_and(|settings| settings.overrides);
         self.admit(plugin, overrides, &file)
     }
@@ -306,6 +337,10 @@ impl Loader<'_> {
         if manifest.kind != prepared.kind {
             return Err(RejectReason::KindMismatch { manifest: manifest.kind, export: prepared.kind });
         }
+        if prepared.imports_wasi && prepared.kind == Kind::Policy {
+            return Err(RejectReason::PolicyWithWasi);
+        }
+        self.check_flags(&manifest)?;
         let grants = match &origin {
             Origin::Embedded => manifest.grants.clone(),
             Origin::File(path) => self.granted(path, &manifest),
@@ -324,9 +359,9 @@ impl Loader<'_> {
 
     /// What the operator allows a file, with a line for what it wants and does not get.
     fn granted(&self, path: &Path, manifest: &Manifest) -> Vec<Grant> {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = file_name(path);
         let allowed: Vec<_> =
-            self.config.files.get(&*file).into_iter().flat_map(|settings| &settings.grants).copied().collect();
+            self.config.files.get(&file).into_iter().flat_map(|settings| &settings.grants).copied().collect();
         let denied: Vec<_> = manifest.grants.iter().filter(|grant| !allowed.contains(grant)).collect();
         if !denied.is_empty() {
             tracing::warn!(
@@ -337,23 +372,48 @@ impl Loader<'_> {
         allowed
     }
 
+    /// A setting that does not exist would switch a plugin off for ever, and nobody would know why.
+    fn check_flags(&self, manifest: &Manifest) -> Result<(), RejectReason> {
+        let named = [
+            ("enabled-when", manifest.enabled_when.as_deref()),
+            ("when-setting", manifest.policy.when_setting.as_deref()),
+        ];
+        for (key, name) in named {
+            if let Some(name) = name
+                && !JavaKey::find(name).is_some_and(|known| known.kind == ValueKind::Bool)
+            {
+                return Err(RejectReason::NoSuchFlag { key, name: name.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a plugin its codes, or rejects it whole.
     fn admit(&mut self, plugin: Plugin, overrides: bool, file: &str) -> Result<(), RejectReason> {
-        // An override may carry the name of the plugin that it replaces.
-        if !overrides && self.plugins.iter().any(|other| other.name == plugin.name) {
+        let taken_from = |entry: &CodeEntry| self.codes.get(&entry.code).map(|target| &self.plugins[target.plugin]);
+        // An override may carry the name of the plugin that it replaces, and no other.
+        let replaces = |other: &Arc<Plugin>| {
+            let same_role = plugin.manifest.kind == Kind::Policy && other.manifest.kind == Kind::Policy;
+            overrides
+                && (same_role || plugin.manifest.codes.iter().filter_map(taken_from).any(|p| p.name == other.name))
+        };
+        if self.plugins.iter().any(|other| other.name == plugin.name && !replaces(other)) {
             return Err(RejectReason::NameTaken(plugin.manifest.name));
         }
         for entry in &plugin.manifest.codes {
-            if let Some(target) = self.codes.get(&entry.code)
-                && !overrides
-            {
-                let owner = self.plugins[target.plugin].manifest.name.clone();
-                return Err(RejectReason::CodeTaken { code: entry.code, owner, file: file.to_owned() });
+            let Some(owner) = taken_from(entry) else { continue };
+            let name = owner.manifest.name.clone();
+            if !overrides {
+                return Err(RejectReason::CodeTaken { code: entry.code, owner: name, file: file.to_owned() });
+            }
+            if matches!(owner.origin, Origin::File(_)) {
+                return Err(RejectReason::OverriddenTwice { code: entry.code, owner: name });
             }
         }
         let index = self.plugins.len();
         for entry in &plugin.manifest.codes {
-            let target = Target { plugin: index, entry: entry.clone() };
+            let is_embedded = plugin.origin == Origin::Embedded;
+            let target = Target { plugin: index, entry: entry.clone(), is_embedded };
             if let Some(previous) = self.codes.insert(entry.code, target) {
                 let previous = &self.plugins[previous.plugin].name;
                 tracing::info!(code = entry.code, plugin = %plugin.name, "taken over from {previous}");
@@ -366,6 +426,10 @@ impl Loader<'_> {
         self.plugins.push(Arc::new(plugin));
         Ok(())
     }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The `.wasm` files directly inside a directory, in order of name. A directory that is not there holds none.
@@ -400,13 +464,13 @@ fn chain(
         // The last one of a name wins: a file with an override stands in for the embedded policy.
         let index = plugins.iter().rposition(|plugin| is_policy(plugin) && plugin.manifest.name == *name);
         match index {
+            // A disabled policy may stay in the chain; no file that calls itself by its name takes its place.
+            _ if config.disabled.contains(name) => {}
             Some(index) => slots.push(PolicySlot {
                 plugin: index,
                 condition: plugins[index].manifest.policy.clone(),
                 on_failure: policies.failure_of(name),
             }),
-            // A disabled policy may stay in the chain.
-            None if config.disabled.contains(name) => {}
             None => {
                 let known: Vec<_> = plugins.iter().filter(|p| is_policy(p)).map(|p| &*p.name).collect();
                 return Err(CatalogueError::UnknownPolicy { name: name.clone(), known: known.join(", ") });
