@@ -5,11 +5,12 @@
 //! who may ask, and where it runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::config::AdminFrom;
-use crate::net::{CloseReason, Connection, LaneJob, LaneService, ReplySink, Service, Step};
+use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, ReplySink, Service, Step};
 use crate::plugin::{Access, Answer, Catalogue, Core, Request, Runner, Target, refuse};
 use crate::remoting::{Command, FrameError, ResponseCode, SerializeType};
 use crate::route::ConnectionId;
@@ -20,6 +21,8 @@ pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
     pub(crate) admin_from: AdminFrom,
     pub(crate) serialize_type: SerializeType,
+    /// Strangers must not fill the log.
+    pub(crate) refusals: LogLimit,
 }
 
 /// One worker's half: decodes, admits, answers reads.
@@ -32,6 +35,32 @@ pub(crate) struct Worker {
 pub(crate) struct Lane {
     pub(crate) core: Arc<Core>,
     pub(crate) runner: Runner,
+    pub(crate) guests: Arc<GuestSlots>,
+}
+
+/// How many threads of the lane may be inside plugins that are not embedded: all but one, so that a plugin that loops
+/// until its deadline, called again and again, does not keep brokers from registering.
+pub(crate) struct GuestSlots {
+    free: AtomicUsize,
+}
+
+impl GuestSlots {
+    pub(crate) fn new(lane_threads: usize) -> Self {
+        Self { free: AtomicUsize::new(lane_threads.saturating_sub(1)) }
+    }
+
+    /// Runs `call` if there is a free slot.
+    fn enter<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        struct Slot<'a>(&'a AtomicUsize);
+        impl Drop for Slot<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(1)).ok()?;
+        let _slot = Slot(&self.free);
+        Some(call())
+    }
 }
 
 /// A request on its way to the lane.
@@ -77,7 +106,9 @@ impl Service for Worker {
             return Step::Done;
         };
         if let Err(remark) = self.gate.admit(target, connection) {
-            tracing::warn!(peer = %connection.peer(), code = command.code, "refused: {remark}");
+            self.gate.refusals.note(|suppressed| {
+                tracing::warn!(peer = %connection.peer(), code = command.code, suppressed, "refused: {remark}");
+            });
             self.refuse(&command, ResponseCode::NO_PERMISSION, &remark, out);
             return Step::Done;
         }
@@ -130,7 +161,18 @@ impl LaneService for Lane {
 
     fn run(&mut self, job: LaneRequest, sink: ReplySink) {
         let mut out = BytesMut::new();
-        match self.runner.answer(&job.target, job.request, &mut out) {
+        let LaneRequest { request, target, .. } = job;
+        let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
+        let answer = || self.runner.answer(&target, request, &mut out);
+        let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
+        let Some(answered) = answered else {
+            if !is_oneway {
+                let remark = "too many calls of plugins are under way; try again";
+                self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, opaque, &mut out);
+            }
+            return sink.send(out.freeze());
+        };
+        match answered {
             Answer::Done => sink.send(out.freeze()),
             Answer::Later(pending) => pending.then(&self.core, move |reply| sink.send(reply)),
         }

@@ -16,10 +16,10 @@ use std::time::Duration;
 use crate::body::Limits;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
-use crate::dispatch::{Gate, Lane, Worker};
+use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
 use crate::kv::KvStore;
 use crate::liveness::{self, Liveness};
-use crate::net::{Connections, Listener, NetConfig, Server};
+use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
 use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
 use crate::route::RouteTable;
 use crate::upstream::{UpstreamConfig, Upstreams};
@@ -66,6 +66,12 @@ pub struct Running {
     serving: Option<Server>,
     scan: Option<Scan>,
 }
+
+/// Lines about refused requests in a second.
+const REFUSAL_LINES_MAX: u32 = 10;
+
+/// Java: NamesrvController.startScheduleService.
+const FIRST_PRINT_AFTER: Duration = Duration::from_secs(60);
 
 /// Lines per table in the periodic print; more are counted.
 const PRINT_LINES_MAX: usize = 1000;
@@ -127,6 +133,7 @@ impl NameServer {
             core: Arc::clone(&self.core),
             admin_from: self.config.admin.admin_from.clone(),
             serialize_type: self.config.net.serialize_type,
+            refusals: LogLimit::new(REFUSAL_LINES_MAX, Duration::from_secs(1)),
         });
         let limits = self.runner_limits(self.config.plugins.worker_deadline, false);
         move || Worker {
@@ -138,7 +145,12 @@ impl NameServer {
     fn lane_factory(&self) -> impl Fn() -> Lane + Send + Sync + 'static {
         let (catalogue, core) = (Arc::clone(&self.catalogue), Arc::clone(&self.core));
         let limits = self.runner_limits(self.config.plugins.lane_deadline, true);
-        move || Lane { core: Arc::clone(&core), runner: Runner::new(Arc::clone(&catalogue), Arc::clone(&core), limits) }
+        let guests = Arc::new(GuestSlots::new(lane_threads(&self.config).get()));
+        move || Lane {
+            core: Arc::clone(&core),
+            runner: Runner::new(Arc::clone(&catalogue), Arc::clone(&core), limits),
+            guests: Arc::clone(&guests),
+        }
     }
 
     fn runner_limits(&self, deadline: Duration, may_write: bool) -> RunnerLimits {
@@ -197,6 +209,20 @@ fn scan(core: &Core, connections: &Connections) -> usize {
     removed.len()
 }
 
+// Java: RouteInfoManager.printAllPeriodically and KVConfigManager.printAllPeriodically.
+fn print(core: &Core) {
+    liveness::print(&core.routes.tables(), PRINT_LINES_MAX).for_each(|line| tracing::info!("{line}"));
+    let table = core.kv.snapshot();
+    tracing::info!("configTable SIZE: {}", table.namespaces().len());
+    let entries = table
+        .namespaces()
+        .iter()
+        .flat_map(|(namespace, entries)| entries.entries().iter().map(move |(key, value)| (namespace, key, value)));
+    for (namespace, key, value) in entries.take(PRINT_LINES_MAX) {
+        tracing::info!("configTable NS: {namespace:?} Key: {key:?} Value: {value:?}");
+    }
+}
+
 /// The thread that forgets silent brokers and prints the tables; stops when dropped.
 struct Scan {
     stop: Option<mpsc::Sender<()>>,
@@ -209,7 +235,10 @@ impl Scan {
         let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
         let liveness = &config.liveness;
         let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
-        let mut prints = Liveness::new(uptime(&core), Duration::from_secs(60), liveness.print_interval);
+        // An interval of zero is never.
+        let never = liveness.print_interval.is_zero().then_some(Duration::from_secs(u64::MAX / 2000));
+        let first_print = never.unwrap_or(FIRST_PRINT_AFTER);
+        let mut prints = Liveness::new(uptime(&core), first_print, never.unwrap_or(liveness.print_interval));
         let run = move || {
             loop {
                 let now = uptime(&core);
@@ -222,7 +251,7 @@ impl Scan {
                     scan(&core, &connections);
                 }
                 if prints.begin(now) {
-                    liveness::print(&core.routes.tables(), PRINT_LINES_MAX).for_each(|line| tracing::info!("{line}"));
+                    print(&core);
                 }
             }
         };
@@ -254,6 +283,11 @@ fn threads(configured: u16) -> NonZeroUsize {
     NonZeroUsize::new(configured.into()).unwrap_or_else(cores)
 }
 
+/// At least two: one is always left for the embedded plugins.
+fn lane_threads(config: &Config) -> NonZeroUsize {
+    threads(config.net.lane_threads).max(NonZeroUsize::MIN.saturating_add(1))
+}
+
 fn frame_size_max(config: &Config) -> u32 {
     u32::try_from(config.net.frame_size_max.get()).unwrap_or(u32::MAX)
 }
@@ -264,7 +298,7 @@ fn net_config(config: &Config) -> NetConfig {
         address: SocketAddr::new(net.bind_address, net.listen_port),
         backlog: net.backlog,
         workers: threads(net.workers),
-        lane_threads: threads(net.lane_threads),
+        lane_threads: lane_threads(config),
         connections_max: net.connections_max as usize,
         frame_size_max: frame_size_max(config),
         idle_timeout: net.idle_timeout,

@@ -152,20 +152,19 @@ impl Pool {
         command.encode(SerializeType::Json, &mut frame).ok()?;
         let frame = frame.freeze();
         let deadline = Instant::now() + self.config.timeout;
-        for address in &self.addresses {
-            if address.down_until.get().is_some_and(|until| until > Instant::now()) {
-                continue;
-            }
-            match tokio::time::timeout_at(deadline, self.ask_one(address, &frame, command.opaque)).await {
+        let is_up = |address: &&Address| address.down_until.get().is_none_or(|until| until <= Instant::now());
+        let mut candidates = self.addresses.iter().filter(is_up).collect::<Vec<_>>().into_iter();
+        while let Some(address) = candidates.next() {
+            // One that is silent must not use up the time of those after it.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(candidates.len() + 1).unwrap_or(u32::MAX);
+            match tokio::time::timeout(share, self.ask_one(address, &frame, command.opaque)).await {
                 Ok(Ok(answer)) => {
                     address.down_until.set(None);
                     return Some(answer);
                 }
                 Ok(Err(error)) => address.failed(&self.config.name, &error.to_string()),
-                Err(_) => {
-                    address.failed(&self.config.name, "no answer in time");
-                    return None;
-                }
+                Err(_) => address.failed(&self.config.name, "no answer in time"),
             }
         }
         None

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{boot_success_line, config_loaded_line, print_config_items};
+use super::{boot_success_line, config_loaded_line, exit, print_config_items};
 use crate::clock::SystemClock;
 use crate::config::{self, Environment, Loaded, Settings, Severity};
 use crate::server::NameServer;
@@ -33,19 +33,25 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
     if let Some(path) = path {
         say(&config_loaded_line(path));
     }
-    // Signals are awaited from before the server is there, so that none is missed in between.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let signal = runtime.block_on(async { Signals::new() }).context("signals cannot be awaited")?;
-
     let settings = Settings::new(&loaded);
     let serialize_type = loaded.config.net.serialize_type;
     let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default()))?;
+    // Until here a signal ends the process at once, which loses nothing: nobody was answered yet.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let mut signals = runtime.block_on(async { Signals::new() }).context("signals cannot be awaited")?;
     let running = server.serve().context("cannot serve")?;
     say(&boot_success_line(serialize_type, running.local_addr()));
-
-    let name = runtime.block_on(signal.received());
-    tracing::info!("{name}: stopping");
-    running.stop();
+    runtime.block_on(async {
+        let name = signals.next().await;
+        tracing::info!("{name}: stopping");
+        tokio::select! {
+            stopped = tokio::task::spawn_blocking(|| running.stop()) => stopped.context("the server did not stop cleanly"),
+            name = signals.next() => {
+                tracing::warn!("{name} again: giving up what was being finished");
+                std::process::exit(exit::INTERRUPTED.into())
+            }
+        }
+    })?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -77,8 +83,8 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The name of the first that comes.
-    async fn received(mut self) -> &'static str {
+    /// The name of the next that comes.
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

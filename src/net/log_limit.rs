@@ -7,19 +7,19 @@ use super::lock;
 
 /// Lets a number of lines through per interval and counts the rest.
 #[derive(Debug)]
-pub(super) struct LogLimit {
+pub(crate) struct LogLimit {
     interval: Duration,
     lines_max: u32,
     state: Mutex<State>,
 }
 
 impl LogLimit {
-    pub(super) const fn new(lines_max: u32, interval: Duration) -> Self {
+    pub(crate) const fn new(lines_max: u32, interval: Duration) -> Self {
         Self { interval, lines_max, state: Mutex::new(State { began: None, lines: 0, suppressed: 0 }) }
     }
 
     /// None if nothing may be logged now, else how many lines were suppressed since the last one.
-    pub(super) fn admit(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = lock(&self.state);
         if state.began.is_none_or(|began| now.saturating_duration_since(began) >= self.interval) {
             state.began = Some(now);
@@ -31,6 +31,13 @@ impl LogLimit {
         }
         state.lines += 1;
         Some(std::mem::take(&mut state.suppressed))
+    }
+
+    /// Calls `log` with how many lines were suppressed before this one, unless this one is suppressed too.
+    pub(crate) fn note(&self, log: impl FnOnce(u64)) {
+        if let Some(suppressed) = self.admit(tokio::time::Instant::now().into_std()) {
+            log(suppressed);
+        }
     }
 }
 

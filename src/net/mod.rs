@@ -38,6 +38,8 @@ mod service;
 mod usage;
 mod worker;
 
+pub(crate) use log_limit::LogLimit;
+
 pub use config::NetConfig;
 pub use link::{Connection, OpenFlag, ReplySink};
 pub use listener::{Listener, Server};

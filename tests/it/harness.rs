@@ -218,7 +218,8 @@ impl Ask {
     /// The bytes on the wire.
     pub(crate) fn frame(&self, opaque: i32) -> Bytes {
         let mut frame = BytesMut::new();
-        let fields: Fields = self.fields.iter().map(|(n, v)| (ByteString::from(n.as_str()), ByteString::from(v.as_str()))).collect();
+        let fields: Fields =
+            self.fields.iter().map(|(n, v)| (ByteString::from(n.as_str()), ByteString::from(v.as_str()))).collect();
         let command = Command {
             version: self.version,
             flag: self.flag,
