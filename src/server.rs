@@ -269,6 +269,7 @@ fn net_config(config: &Config) -> NetConfig {
         frame_size_max: frame_size_max(config),
         idle_timeout: net.idle_timeout,
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
+        unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),
         lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
         lane_bytes_total_max: NonZeroUsize::new(net.lane_bytes_max.as_usize()).unwrap_or(NonZeroUsize::MIN),
         ..NetConfig::default()
