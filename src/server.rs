@@ -268,6 +268,8 @@ fn net_config(config: &Config) -> NetConfig {
         connections_max: net.connections_max as usize,
         frame_size_max: frame_size_max(config),
         idle_timeout: net.idle_timeout,
+        send_buffer_size: net.send_buffer_size.as_usize(),
+        receive_buffer_size: net.receive_buffer_size.as_usize(),
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
         unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),
         lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
