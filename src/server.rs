@@ -270,6 +270,7 @@ fn net_config(config: &Config) -> NetConfig {
         idle_timeout: net.idle_timeout,
         send_buffer_size: net.send_buffer_size.as_usize(),
         receive_buffer_size: net.receive_buffer_size.as_usize(),
+        stop_timeout: net.stop_timeout,
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
         unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),
         lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),

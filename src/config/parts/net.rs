@@ -44,12 +44,9 @@ pub struct NetConfig {
     pub lane_bytes_per_connection_max: ByteSize,
     /// The same over all connections; a larger request goes alone.
     pub lane_bytes_max: ByteSize,
-    /// Whether a stopping server asks its clients to go elsewhere (code 1500) instead of closing at once. Java:
-    /// `enableShutdownGracefully`. May change at run time.
-    pub shutdown_gracefully: bool,
-    /// How long it does so. Java: `shutdownWaitTimeSeconds`. May change at run time.
+    /// How long a stopping server waits for the answers it owes; what takes longer is given up.
     #[serde(with = "humantime_serde")]
-    pub shutdown_wait: Duration,
+    pub stop_timeout: Duration,
 }
 
 impl Default for NetConfig {
@@ -70,8 +67,7 @@ impl Default for NetConfig {
             lane_threads: 0,
             lane_bytes_per_connection_max: ByteSize::mib(32),
             lane_bytes_max: ByteSize::mib(256),
-            shutdown_gracefully: false,
-            shutdown_wait: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(3),
         }
     }
 }
