@@ -209,11 +209,15 @@ impl Scan {
         let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
         let liveness = &config.liveness;
         let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
-        let mut prints = Liveness::new(uptime(&core), Duration::from_secs(60), liveness.print_interval);
+        // Java: `NamesrvController.startScheduleService` prints first after a minute.
+        let mut prints = (!liveness.print_interval.is_zero())
+            .then(|| Liveness::new(uptime(&core), Duration::from_secs(60), liveness.print_interval));
         let run = move || {
             loop {
+                // A change counts at the latest after the old interval; nobody is woken for it.
+                scans.set_interval(core.settings.switches().scan_interval);
                 let now = uptime(&core);
-                let wait = scans.wait(now).min(prints.wait(now));
+                let wait = scans.wait(now).min(prints.as_ref().map_or(Duration::MAX, |prints| prints.wait(now)));
                 if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -221,7 +225,7 @@ impl Scan {
                 if scans.begin(now) {
                     scan(&core, &connections);
                 }
-                if prints.begin(now) {
+                if prints.as_mut().is_some_and(|prints| prints.begin(now)) {
                     liveness::print(&core.routes.tables(), PRINT_LINES_MAX).for_each(|line| tracing::info!("{line}"));
                 }
             }
