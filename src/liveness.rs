@@ -15,8 +15,9 @@ use crate::route::{Group, Live, Millis, Name, Tables, Topic};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Liveness {
     interval_ms: Millis,
-    /// No scan is further away than this: the interval, or at the start the first delay if that is longer.
+    /// No scan is further away than this: the interval, or before the first one its delay.
     wait_max_ms: Millis,
+    last: Option<Millis>,
     due: Millis,
 }
 
@@ -24,9 +25,24 @@ impl Liveness {
     /// The first scan is due `first_after` the start, the others follow at `scan_interval`. An interval of zero counts
     /// as a millisecond.
     pub fn new(started: Millis, first_after: Duration, scan_interval: Duration) -> Self {
-        let interval_ms = millis(scan_interval).max(1);
-        let first_ms = millis(first_after);
-        Self { interval_ms, wait_max_ms: interval_ms.max(first_ms), due: started.saturating_add(first_ms) }
+        let wait_max_ms = millis(first_after);
+        let due = started.saturating_add(wait_max_ms);
+        Self { interval_ms: interval_ms(scan_interval), wait_max_ms, last: None, due }
+    }
+
+    /// From now on this much time is between two scans, and between the last one and the next. The delay of the first
+    /// scan stays as it is.
+    pub fn set_interval(&mut self, scan_interval: Duration) {
+        let interval_ms = interval_ms(scan_interval);
+        if interval_ms == self.interval_ms {
+            // What was done about a clock that was set back must not be undone.
+            return;
+        }
+        self.interval_ms = interval_ms;
+        if let Some(last) = self.last {
+            self.wait_max_ms = interval_ms;
+            self.due = last.saturating_add(interval_ms);
+        }
     }
 
     /// When the next scan is due.
@@ -47,6 +63,7 @@ impl Liveness {
             self.due = self.due.min(now.saturating_add(self.wait_max_ms));
             return false;
         }
+        self.last = Some(now);
         self.wait_max_ms = self.interval_ms;
         self.due = now.saturating_add(self.interval_ms);
         true
@@ -127,6 +144,10 @@ fn list<'a, T: 'a>(
     }
 }
 
+fn interval_ms(interval: Duration) -> Millis {
+    millis(interval).max(1)
+}
+
 fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
@@ -158,6 +179,42 @@ mod tests {
         assert!(!liveness.begin(60_001));
         assert_eq!(liveness.wait(60_001), Duration::from_millis(4999));
         assert_eq!(liveness.wait(70_000), Duration::ZERO);
+    }
+
+    #[test]
+    fn another_interval_counts_from_the_last_scan() {
+        let mut liveness = every_five_seconds(0);
+        assert!(liveness.begin(5000));
+
+        liveness.set_interval(Duration::from_secs(60));
+        assert_eq!(liveness.due(), 65_000);
+        liveness.set_interval(Duration::from_secs(1));
+        assert_eq!(liveness.due(), 6000);
+
+        assert!(liveness.begin(9000), "it is overdue, and made up for once");
+        assert_eq!(liveness.due(), 10_000);
+    }
+
+    #[test]
+    fn another_interval_leaves_the_delay_of_the_first_scan_alone() {
+        let mut liveness = every_five_seconds(1000);
+
+        liveness.set_interval(Duration::from_millis(10));
+
+        assert_eq!(liveness.due(), 6000);
+        assert!(liveness.begin(6000));
+        assert_eq!(liveness.due(), 6010);
+    }
+
+    #[test]
+    fn the_same_interval_again_changes_nothing_after_the_clock_was_set_back() {
+        let mut liveness = every_five_seconds(1_000_000);
+        assert!(liveness.begin(1_005_000));
+
+        assert!(!liveness.begin(2000));
+        liveness.set_interval(Duration::from_secs(5));
+
+        assert_eq!(liveness.due(), 7000);
     }
 
     #[test]

@@ -235,14 +235,14 @@ impl Scan {
         let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
         let liveness = &config.liveness;
         let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
-        // An interval of zero is never.
-        let never = liveness.print_interval.is_zero().then_some(Duration::from_secs(u64::MAX / 2000));
-        let first_print = never.unwrap_or(FIRST_PRINT_AFTER);
-        let mut prints = Liveness::new(uptime(&core), first_print, never.unwrap_or(liveness.print_interval));
+        let mut prints = (!liveness.print_interval.is_zero())
+            .then(|| Liveness::new(uptime(&core), FIRST_PRINT_AFTER, liveness.print_interval));
         let run = move || {
             loop {
+                // A change counts at the latest after the old interval; nobody is woken for it.
+                scans.set_interval(core.settings.switches().scan_interval);
                 let now = uptime(&core);
-                let wait = scans.wait(now).min(prints.wait(now));
+                let wait = scans.wait(now).min(prints.as_ref().map_or(Duration::MAX, |prints| prints.wait(now)));
                 if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -250,7 +250,7 @@ impl Scan {
                 if scans.begin(now) {
                     scan(&core, &connections);
                 }
-                if prints.begin(now) {
+                if prints.as_mut().is_some_and(|prints| prints.begin(now)) {
                     print(&core);
                 }
             }
@@ -302,7 +302,11 @@ fn net_config(config: &Config) -> NetConfig {
         connections_max: net.connections_max as usize,
         frame_size_max: frame_size_max(config),
         idle_timeout: net.idle_timeout,
+        send_buffer_size: net.send_buffer_size.as_usize(),
+        receive_buffer_size: net.receive_buffer_size.as_usize(),
+        stop_timeout: net.stop_timeout,
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
+        unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),
         lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
         lane_bytes_total_max: NonZeroUsize::new(net.lane_bytes_max.as_usize()).unwrap_or(NonZeroUsize::MIN),
         ..NetConfig::default()

@@ -43,31 +43,20 @@ fn net(config: &Config, wrong: &mut Vec<Complaint>) {
     within(wrong, "net.receive-buffer-size", net.receive_buffer_size.get(), 0, INT_MAX);
     within(wrong, "net.lane-threads", net.lane_threads.into(), 0, THREADS_MAX);
 
+    // With none, nobody would ever be read. The lane counts its bytes in 32 bits.
+    let per_connection = net.lane_bytes_per_connection_max.get();
+    within(wrong, "net.lane-bytes-per-connection-max", per_connection, 1, u64::MAX);
+    within(wrong, "net.lane-bytes-max", net.lane_bytes_max.get(), 1, u32::MAX.into());
+
+    // No limit has to hold a frame: one that is larger goes through alone.
     let sizes = [
-        (
-            "net.frame-size-max",
-            net.frame_size_max,
-            "net.lane-bytes-per-connection-max",
-            net.lane_bytes_per_connection_max,
-        ),
         (
             "net.lane-bytes-per-connection-max",
             net.lane_bytes_per_connection_max,
             "net.lane-bytes-max",
             net.lane_bytes_max,
         ),
-        (
-            "net.frame-size-max",
-            net.frame_size_max,
-            "net.outgoing-bytes-per-connection-max",
-            net.outgoing_bytes_per_connection_max,
-        ),
-        (
-            "net.reply-bytes-waiting-max",
-            net.reply_bytes_waiting_max,
-            "net.outgoing-bytes-per-connection-max",
-            net.outgoing_bytes_per_connection_max,
-        ),
+        ("net.reply-bytes-waiting-max", net.reply_bytes_waiting_max, "net.outgoing-bytes-max", net.outgoing_bytes_max),
     ];
     for (lesser, less, greater, more) in sizes {
         if less > more {

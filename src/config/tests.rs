@@ -200,13 +200,18 @@ fn bad_values_are_told_with_their_line() {
 fn values_that_contradict_each_other_are_told_with_their_line() {
     for (text, problem) in [
         (
-            "[net]\nframe-size-max = '64MiB'",
-            "0: `net.lane-bytes-per-connection-max` (32MiB) is smaller than `net.frame-size-max` (64MiB)",
+            "[net]\noutgoing-bytes-max = '64KiB'",
+            "2: `net.outgoing-bytes-max` (64KiB) is smaller than `net.reply-bytes-waiting-max` (256KiB)",
         ),
         (
-            "[net]\n\nlane-bytes-max = 0",
-            "3: `net.lane-bytes-max` (0) is smaller than `net.lane-bytes-per-connection-max` (32MiB)",
+            "[net]\n\nlane-bytes-max = 1024",
+            "3: `net.lane-bytes-max` (1KiB) is smaller than `net.lane-bytes-per-connection-max` (32MiB)",
         ),
+        (
+            "[net]\nlane-bytes-per-connection-max = 0",
+            "2: `net.lane-bytes-per-connection-max` is 0, which is not between 1 and 18446744073709551615",
+        ),
+        ("[net]\nlane-bytes-max = '4GiB'", "2: `net.lane-bytes-max` is 4294967296, which is not between 1 and 4294967295"),
         ("[net]\nbacklog = 0", "2: `net.backlog` is 0, which is not between 1 and 2147483647"),
         ("[liveness]\nscan-interval = '0s'", "2: `liveness.scan-interval` is no time at all"),
         (
@@ -225,6 +230,14 @@ fn values_that_contradict_each_other_are_told_with_their_line() {
     ] {
         assert_eq!(refused(toml(text)), [problem], "{text}");
     }
+}
+
+#[test]
+fn a_frame_may_be_larger_than_what_may_wait() {
+    let config = toml("[net]\nframe-size-max = '512MiB'").unwrap().config;
+
+    assert!(config.net.frame_size_max > config.net.lane_bytes_max);
+    assert!(config.net.frame_size_max > config.net.outgoing_bytes_max);
 }
 
 #[test]
@@ -270,7 +283,7 @@ fn java_keys_set_ours() {
     assert_eq!(config.net.bind_address.to_string(), "127.0.0.1");
     assert_eq!((config.net.listen_port, config.net.idle_timeout), (0, Duration::from_secs(300)));
     assert_eq!(config.net.serialize_type, SerializeType::Rocketmq);
-    assert_eq!(config.net.lane_bytes_per_connection_max, ByteSize::mib(64), "raised to hold a frame");
+    assert_eq!(config.net.frame_size_max, ByteSize::mib(64));
     assert!(config.route.support_acting_master);
     assert_eq!(config.kv.path, Path::new("/data/kv.json"));
     assert_eq!(config.settings.overlay_path.path().unwrap(), Path::new("/data/fingerpost-overlay.properties"));
@@ -318,11 +331,13 @@ fn only_true_is_true_and_anything_but_false_is_told() {
 
 #[test]
 fn keys_without_effect_are_told_with_the_reason() {
-    let loaded = java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true").unwrap();
+    let loaded = java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true\nnotifyMinBrokerIdChanged=true").unwrap();
 
     let severities: Vec<_> = loaded.notices.iter().map(|notice| notice.severity).collect();
-    assert_eq!(severities, [Severity::Info, Severity::Warning, Severity::Warning]);
+    assert_eq!(severities, [Severity::Info, Severity::Warning, Severity::Warning, Severity::Warning]);
     assert_eq!(told(&loaded)[2], "3: `useTLS` is accepted without effect: no TLS is spoken");
+    let untold = "4: `notifyMinBrokerIdChanged` is accepted without effect: brokers are not notified by this version";
+    assert_eq!(told(&loaded)[3], untold);
 }
 
 #[test]

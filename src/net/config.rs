@@ -23,6 +23,10 @@ pub struct NetConfig {
     /// Silence in both directions after which a connection is closed; zero is never.
     /// Java: `serverChannelMaxIdleTimeSeconds`.
     pub idle_timeout: Duration,
+    /// `SO_SNDBUF` of every connection; 0 leaves it to the system, which may also round it or limit it.
+    pub send_buffer_size: usize,
+    /// `SO_RCVBUF`, in the same way.
+    pub receive_buffer_size: usize,
     /// How long a stopping server waits for the answers it owes.
     pub stop_timeout: Duration,
     /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it.
@@ -49,6 +53,8 @@ impl Default for NetConfig {
             connections_max: 20_000,
             frame_size_max: frame::SIZE_MAX,
             idle_timeout: Duration::from_secs(120),
+            send_buffer_size: 0,
+            receive_buffer_size: 0,
             stop_timeout: Duration::from_secs(3),
             unsent_bytes_max: 256 * KIB,
             unsent_bytes_total_max: 256 * MIB,

@@ -34,6 +34,13 @@ impl Listener {
         // A restart must not wait for the connections of the server before it.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        // Before it listens, because accepted sockets inherit them, and the window is agreed on before they are accepted.
+        if config.send_buffer_size > 0 {
+            socket.set_send_buffer_size(config.send_buffer_size)?;
+        }
+        if config.receive_buffer_size > 0 {
+            socket.set_recv_buffer_size(config.receive_buffer_size)?;
+        }
         socket.bind(&config.address.into())?;
         socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
         Ok(Self { socket: socket.into(), config })
@@ -207,3 +214,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(5);
 const FAULT_INTERVAL: Duration = Duration::from_secs(1);
 const FAULT_LINES_MAX: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn accepted_connections_have_the_buffers_that_were_asked_for() {
+        const SIZE: usize = 40_000;
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let config =
+            NetConfig { address, send_buffer_size: SIZE, receive_buffer_size: SIZE, ..NetConfig::default() };
+        let listener = Listener::bind(config).unwrap();
+        listener.socket.set_nonblocking(false).unwrap();
+
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.socket.accept().unwrap();
+
+        let accepted = socket2::SockRef::from(&accepted);
+        for size in [accepted.send_buffer_size().unwrap(), accepted.recv_buffer_size().unwrap()] {
+            // Linux doubles it, for what it adds to each packet.
+            assert!((SIZE..=2 * SIZE).contains(&size), "{size}");
+        }
+    }
+}

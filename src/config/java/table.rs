@@ -15,6 +15,9 @@ const HOME: Effect = Nothing("nothing is read from there");
 const STORE: Effect = Nothing("the path given with -c counts; changes are kept in the file `settings.overlay-path`");
 const POOLS: Effect = Nothing("one worker per core reads and the write lane writes: there are no such pools or queues");
 const AT_ONCE: Effect = Nothing("an unregister is applied in its turn, so none wait in a queue");
+const NO_NAME: Effect = Nothing("no address server is asked by that name; `rocketmq.namesrv.addr` names the servers");
+const UNTOLD: Effect = Nothing("brokers are not notified by this version");
+const STOPS: Effect = Nothing("this version stops at once: it answers what was asked and closes");
 const CONTROLLER: Effect = Nothing("a controller has to be run on its own");
 const NETTY: Effect = Nothing("it tunes Netty, which is not used");
 const SEMAPHORES: Effect = Nothing("it limits calls that only a broker makes");
@@ -27,9 +30,7 @@ pub static KEYS: &[JavaKey] = &[
     key(Namesrv, Text, "rocketmqHome").does(HOME),
     key(Namesrv, Text, "kvConfigPath").is(AtStart, "kv.path", |c| Slot::Path(&mut c.kv.path)),
     key(Namesrv, Text, "configStorePath").does(STORE),
-    key(Namesrv, Text, "productEnvName")
-        .or("center")
-        .is(AtStart, "cluster-test.product-env-name", |c| Slot::Text(&mut c.cluster_test.product_env_name)),
+    key(Namesrv, Text, "productEnvName").or("center").does(NO_NAME),
     key(Namesrv, Bool, "clusterTest")
         .or("false")
         .is(AtStart, "cluster-test.enabled", |c| Slot::Flag(&mut c.cluster_test.enabled)),
@@ -60,9 +61,7 @@ pub static KEYS: &[JavaKey] = &[
     key(Namesrv, Bool, "enableTopicList")
         .or("true")
         .is(Live, "requests.enable-topic-list", |c| Slot::Flag(&mut c.requests.enable_topic_list)),
-    key(Namesrv, Bool, "notifyMinBrokerIdChanged")
-        .or("false")
-        .is(Live, "route.notify-min-broker-id-changed", |c| Slot::Flag(&mut c.route.notify_min_broker_id_changed)),
+    key(Namesrv, Bool, "notifyMinBrokerIdChanged").or("false").does(UNTOLD),
     key(Namesrv, Bool, "enableControllerInNamesrv").or("false").does(CONTROLLER),
     key(Namesrv, Bool, "needWaitForService")
         .or("false")
@@ -118,13 +117,8 @@ pub static KEYS: &[JavaKey] = &[
         .is(AtStart, "net.backlog", |c| Slot::Count(&mut c.net.backlog)),
     key(Server, Bool, "serverNettyWorkerGroupEnable").or("true").does(NETTY),
     key(Server, Bool, "serverPooledByteBufAllocatorEnable").or("true").does(NETTY),
-    key(Server, Bool, "enableShutdownGracefully")
-        .or("false")
-        .is(Live, "net.shutdown-gracefully", |c| Slot::Flag(&mut c.net.shutdown_gracefully)),
-    key(Server, Int, "shutdownWaitTimeSeconds")
-        .or("30")
-        .within(0, DAY_S)
-        .is(Live, "net.shutdown-wait", |c| Slot::Seconds(&mut c.net.shutdown_wait)),
+    key(Server, Bool, "enableShutdownGracefully").or("false").does(STOPS),
+    key(Server, Int, "shutdownWaitTimeSeconds").or("30").does(STOPS),
     key(Server, Bool, "useEpollNativeSelector").or("false").does(NETTY),
     //
     key(Client, Int, "clientWorkerThreads").or("4").does(NO_CLIENT),

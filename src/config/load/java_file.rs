@@ -108,7 +108,6 @@ impl Reader<'_> {
         }
         // Java then asks an address server, which there is none of here; lookups that miss stay misses.
         self.draft.forgiven = &["cluster-test.enabled"];
-        self.draft.config.net.fit_limits_to_frame();
         self.draft.notices.sort_by_key(|notice| notice.line);
         Ok(self.draft)
     }

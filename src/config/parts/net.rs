@@ -15,7 +15,7 @@ pub struct NetConfig {
     pub bind_address: IpAddr,
     /// The port; 0 takes a free one. Java: `listenPort`.
     pub listen_port: u16,
-    /// The largest frame that is read, its length word excluded. Java: `com.rocketmq.remoting.frameMaxLength`.
+    /// The largest frame that is read, its length field included. Java: `com.rocketmq.remoting.frameMaxLength`.
     pub frame_size_max: ByteSize,
     /// Connections that wait to be accepted. Java: `serverSocketBacklog`, which has no effect there.
     pub backlog: u32,
@@ -33,22 +33,20 @@ pub struct NetConfig {
     pub send_buffer_size: ByteSize,
     /// `SO_RCVBUF`; 0 leaves it to the system. Java: `serverSocketRcvBufSize`.
     pub receive_buffer_size: ByteSize,
-    /// Bytes of replies waiting for one connection above which no more requests are read from it.
+    /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it.
     pub reply_bytes_waiting_max: ByteSize,
-    /// Bytes waiting to be sent to one connection above which it is closed: its peer does not read.
-    pub outgoing_bytes_per_connection_max: ByteSize,
+    /// Reply bytes that may wait for all peers together. Beyond it, a peer is not read while any reply waits for it.
+    pub outgoing_bytes_max: ByteSize,
     /// Threads of the write lane; 0 is one per core.
     pub lane_threads: u16,
-    /// Bytes of requests of one connection that wait in the lane before it is read no further.
+    /// Bytes of requests of one connection that wait in the lane before it is read no further. One request may exceed
+    /// it.
     pub lane_bytes_per_connection_max: ByteSize,
-    /// The same over all connections.
+    /// The same over all connections; a larger request goes alone.
     pub lane_bytes_max: ByteSize,
-    /// Whether a stopping server asks its clients to go elsewhere (code 1500) instead of closing at once. Java:
-    /// `enableShutdownGracefully`. May change at run time.
-    pub shutdown_gracefully: bool,
-    /// How long it does so. Java: `shutdownWaitTimeSeconds`. May change at run time.
+    /// How long a stopping server waits for the answers it owes; what takes longer is given up.
     #[serde(with = "humantime_serde")]
-    pub shutdown_wait: Duration,
+    pub stop_timeout: Duration,
 }
 
 impl Default for NetConfig {
@@ -65,22 +63,11 @@ impl Default for NetConfig {
             send_buffer_size: ByteSize::new(0),
             receive_buffer_size: ByteSize::new(0),
             reply_bytes_waiting_max: ByteSize::kib(256),
-            outgoing_bytes_per_connection_max: ByteSize::mib(64),
+            outgoing_bytes_max: ByteSize::mib(256),
             lane_threads: 0,
             lane_bytes_per_connection_max: ByteSize::mib(32),
             lane_bytes_max: ByteSize::mib(256),
-            shutdown_gracefully: false,
-            shutdown_wait: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(3),
         }
-    }
-}
-
-impl NetConfig {
-    /// Raises every limit that must hold a whole frame. For Java's files, which can set the frame size only.
-    pub(in crate::config) fn fit_limits_to_frame(&mut self) {
-        let frame = self.frame_size_max;
-        self.outgoing_bytes_per_connection_max = self.outgoing_bytes_per_connection_max.max(frame);
-        self.lane_bytes_per_connection_max = self.lane_bytes_per_connection_max.max(frame);
-        self.lane_bytes_max = self.lane_bytes_max.max(self.lane_bytes_per_connection_max);
     }
 }

@@ -18,7 +18,7 @@ pub struct LivenessConfig {
     /// Time from the start to the first scan.
     #[serde(with = "humantime_serde")]
     pub first_scan_after: Duration,
-    /// Time between two prints of the KV store to the log; 0 is never. Java: `printAllPeriodically`.
+    /// Time between two prints of the route tables to the log; 0 is never. Java: `printAllPeriodically`.
     #[serde(with = "humantime_serde")]
     pub print_interval: Duration,
 }
@@ -41,8 +41,6 @@ pub struct RouteConfig {
     pub support_acting_master: bool,
     /// Whether a registration forgets the topics that it no longer names. Java: `deleteTopicWithBrokerRegistration`.
     pub delete_topic_with_broker_registration: bool,
-    /// Whether brokers are told when the smallest id of their group changes. Java: `notifyMinBrokerIdChanged`.
-    pub notify_min_broker_id_changed: bool,
     /// The largest size to which a compressed registration is inflated.
     pub registration_inflated_size_max: ByteSize,
     /// The most topics that one registration may bring.
@@ -54,7 +52,6 @@ impl Default for RouteConfig {
         Self {
             support_acting_master: false,
             delete_topic_with_broker_registration: false,
-            notify_min_broker_id_changed: false,
             registration_inflated_size_max: ByteSize::mib(256),
             registration_topics_max: 1_000_000,
         }

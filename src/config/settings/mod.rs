@@ -54,13 +54,10 @@ pub struct Switches {
     pub wait_for_service_time: Duration,
     pub support_acting_master: bool,
     pub delete_topic_with_broker_registration: bool,
-    pub notify_min_broker_id_changed: bool,
     /// For the next wait of the scan.
     pub scan_interval: Duration,
     /// For the next connection that is accepted; zero is never.
     pub idle_timeout: Duration,
-    pub shutdown_gracefully: bool,
-    pub shutdown_wait: Duration,
 }
 
 impl Switches {
@@ -76,11 +73,8 @@ impl Switches {
             wait_for_service_time: requests.wait_for_service_time,
             support_acting_master: route.support_acting_master,
             delete_topic_with_broker_registration: route.delete_topic_with_broker_registration,
-            notify_min_broker_id_changed: route.notify_min_broker_id_changed,
             scan_interval: liveness.scan_interval,
             idle_timeout: net.idle_timeout,
-            shutdown_gracefully: net.shutdown_gracefully,
-            shutdown_wait: net.shutdown_wait,
         }
     }
 }

@@ -112,7 +112,8 @@ fn without_rocketmq_home_its_key_is_not_shown() {
 #[test]
 fn keys_of_the_file_are_shown_but_for_secrets() {
     let home = Home::with_file(
-        "listenPort=10911\nserverSelectorThreads=+5\ndefaultThreadPoolNums=x\nconnectTimeoutMillis=7 \n\
+        "listenPort=10911\nserverSelectorThreads=+5\nnotifyMinBrokerIdChanged=TRUE\nshutdownWaitTimeSeconds=7\n\
+         defaultThreadPoolNums=x\nconnectTimeoutMillis=7 \n\
          mine=\\u4e2d\\n \n\
          configStorePath=/etc/elsewhere\ntls.server.keyPassword=hush\nmyPassword=hush\n\
          com.rocketmq.remoting.frameMaxLength=2048",
@@ -122,6 +123,8 @@ fn keys_of_the_file_are_shown_but_for_secrets() {
 
     assert_eq!(get("listenPort").unwrap(), "10911");
     assert_eq!(get("serverSelectorThreads").unwrap(), "5", "as Java read it");
+    assert_eq!(get("notifyMinBrokerIdChanged").unwrap(), "true", "shown, though without effect");
+    assert_eq!(get("shutdownWaitTimeSeconds").unwrap(), "7");
     assert_eq!(get("defaultThreadPoolNums").unwrap(), "16", "the bad value is ignored");
     assert_eq!(get("configStorePath").unwrap(), home.file.as_ref().unwrap().to_str().unwrap(), "the argument of -c");
     assert_eq!(get("mine").unwrap(), "中\n ");
@@ -203,8 +206,10 @@ fn what_cannot_change_is_left_alone_and_the_rest_is_applied() {
             ("clusterTest", "true"),
             ("serverWorkerThreads", "1"),
             ("waitSecondsForService", "47 "),
-            ("shutdownWaitTimeSeconds", "-1"),
+            ("scanNotActiveBrokerInterval", "0"),
+            ("enableShutdownGracefully", "true"),
             ("notifyMinBrokerIdChanged", "true"),
+            ("supportActingMaster", "true"),
         ])
         .unwrap();
 
@@ -224,12 +229,15 @@ fn what_cannot_change_is_left_alone_and_the_rest_is_applied() {
             "`serverWorkerThreads` does not change at run time: one worker runs per core; \
              `net.workers`, in a TOML file, is another number",
             "`waitSecondsForService` keeps its value: the new one is not a 32-bit number",
-            "`shutdownWaitTimeSeconds` keeps its value: the new one is not between 0 and 86400",
+            "`scanNotActiveBrokerInterval` keeps its value: the new one is not between 1 and 86400000",
+            "`enableShutdownGracefully` does not change at run time: this version stops at once: \
+             it answers what was asked and closes",
+            "`notifyMinBrokerIdChanged` does not change at run time: brokers are not notified by this version",
         ]
     );
     let after = settings.entries();
     let changed: Vec<_> = before.iter().zip(&after).filter(|(a, b)| a != b).map(|(_, (key, _))| key.as_str()).collect();
-    assert_eq!(changed, ["notifyMinBrokerIdChanged"]);
+    assert_eq!(changed, ["supportActingMaster"]);
 }
 
 #[test]
@@ -332,7 +340,7 @@ fn a_damaged_overlay_stops_the_start_with_its_line() {
 fn updates_from_many_threads_are_all_remembered() {
     let home = Home::new();
     let settings = home.start();
-    let keys = ["orderMessageEnable", "needWaitForService", "supportActingMaster", "notifyMinBrokerIdChanged"];
+    let keys = ["orderMessageEnable", "needWaitForService", "supportActingMaster", "deleteTopicWithBrokerRegistration"];
 
     std::thread::scope(|scope| {
         for key in keys {
