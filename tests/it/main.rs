@@ -3,4 +3,5 @@
 mod captures;
 mod harness;
 mod process;
+mod requests;
 mod stock;
