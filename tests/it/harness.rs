@@ -186,6 +186,11 @@ impl Client {
 
     /// The next frame, or none when the server closed the connection.
     pub(crate) fn receive(&mut self) -> Option<Command> {
+        self.receive_frame().map(|frame| Command::decode(frame).expect("the server writes valid frames"))
+    }
+
+    /// The same, not decoded yet.
+    pub(crate) fn receive_frame(&mut self) -> Option<Bytes> {
         let mut length = [0; 4];
         match self.stream.read_exact(&mut length) {
             Ok(()) => {}
@@ -197,7 +202,7 @@ impl Client {
         frame.extend_from_slice(&length);
         frame.resize(4 + size, 0);
         self.stream.read_exact(&mut frame[4..]).expect("a whole frame");
-        Some(Command::decode(frame.freeze()).expect("the server writes valid frames"))
+        Some(frame.freeze())
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
