@@ -103,7 +103,7 @@ impl Drop for Upstreams {
     }
 }
 
-/// Runs until every sender is gone, then lets the questions under way end: each has a timeout.
+/// Runs until every sender is gone, then gives up the questions under way: whoever asked them has stopped.
 async fn answer_all(configs: Vec<UpstreamConfig>, mut inbox: mpsc::Receiver<Question>) {
     let pools: HashMap<String, Rc<Pool>> =
         configs.into_iter().map(|config| (config.name.clone(), Rc::new(Pool::new(config)))).collect();
@@ -121,7 +121,7 @@ async fn answer_all(configs: Vec<UpstreamConfig>, mut inbox: mpsc::Receiver<Ques
             None => done(None),
         }
     }
-    while under_way.join_next().await.is_some() {}
+    under_way.shutdown().await;
 }
 
 /// The connections to one upstream.

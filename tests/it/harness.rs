@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use fingerpost::clock::{Clock, SystemClock};
-use fingerpost::config::{Config, Loaded, Overlay, Place, Settings};
+use fingerpost::config::{Config, Environment, Loaded, Overlay, Place, Settings};
 use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
-use fingerpost::server::{NameServer, Running};
+use fingerpost::server::{BindError, NameServer, Running};
 
 /// Nothing a test waits for takes this long; it is there so that a failure ends.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,28 +55,43 @@ impl Server {
 
     /// Starts a server whose configuration `edit` has changed; it is given the server's own directory as well.
     pub(crate) fn start_with(edit: impl FnOnce(&mut Config, &Path)) -> Self {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let mut config = Config::default();
-        config.net.bind_address = [127, 0, 0, 1].into();
-        config.net.listen_port = 0;
-        config.net.workers = 2;
-        config.kv.path = home.path().join("kvConfig.json");
-        config.plugins.dirs = vec![home.path().join("plugins")];
-        config.plugins.cache_dir = Place::At(shared_cache());
-        edit(&mut config, home.path());
-        Self::run(config, home)
+        Self::try_start_with(edit).expect("the server binds")
     }
 
-    fn run(config: Config, home: tempfile::TempDir) -> Self {
-        let clock = Arc::new(TestClock::default());
+    /// The same, for a server that may have reasons not to start.
+    pub(crate) fn try_start_with(edit: impl FnOnce(&mut Config, &Path)) -> Result<Self, BindError> {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let mut config = Config::default();
+        make_private(&mut config, home.path());
+        edit(&mut config, home.path());
         let mut overlay = Overlay::default();
-        overlay.path = Some(home.path().join("overlay.properties"));
-        let loaded = Loaded { config, overlay, extras: Default::default(), notices: Vec::new() };
+        overlay.path = Some(overlay_path(home.path()));
+        Self::run(Loaded { config, overlay, extras: Default::default(), notices: Vec::new() }, home)
+    }
+
+    /// Starts a server on the files that another one left, which it reads as the program does.
+    pub(crate) fn start_again(home: tempfile::TempDir) -> Self {
+        let file = home.path().join("namesrv.toml");
+        let text = format!("[settings]\noverlay-path = {:?}\n", overlay_path(home.path()));
+        std::fs::write(&file, text).expect("the temporary directory is writable");
+        let mut loaded = fingerpost::config::load(Some(&file), &Environment::default()).expect("the files are valid");
+        make_private(&mut loaded.config, home.path());
+        Self::run(loaded, home).expect("the server binds")
+    }
+
+    fn run(loaded: Loaded, home: tempfile::TempDir) -> Result<Self, BindError> {
+        let clock = Arc::new(TestClock::default());
         let settings = Settings::new(&loaded);
-        let server = NameServer::bind(loaded.config, settings, clock.clone()).expect("the server binds");
+        let server = NameServer::bind(loaded.config, settings, clock.clone())?;
         let running = server.serve().expect("the server serves");
         let address = running.local_addr();
-        Self { running: Some(running), address, clock, home }
+        Ok(Self { running: Some(running), address, clock, home })
+    }
+
+    /// Stops the server; its files stay for [`Server::start_again`].
+    pub(crate) fn stop_and_keep_files(mut self) -> tempfile::TempDir {
+        self.stop();
+        self.home
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -101,6 +116,22 @@ impl Server {
             running.stop();
         }
     }
+}
+
+/// What keeps a test's server apart from everybody else's.
+fn make_private(config: &mut Config, home: &Path) {
+    config.net.bind_address = [127, 0, 0, 1].into();
+    config.net.listen_port = 0;
+    config.net.workers = 2;
+    // Tests scan when they have moved the clock, and not while they are about to.
+    config.liveness.first_scan_after = Duration::from_secs(24 * 60 * 60);
+    config.kv.path = home.join("kvConfig.json");
+    config.plugins.dirs = vec![home.join("plugins")];
+    config.plugins.cache_dir = Place::At(shared_cache());
+}
+
+fn overlay_path(home: &Path) -> PathBuf {
+    home.join("overlay.properties")
 }
 
 /// Compiled plugins are shared by all tests of a build, so that each is compiled once.
@@ -142,8 +173,24 @@ impl Client {
         self.stream.write_all(bytes).expect("the server reads");
     }
 
+    /// Waits for the replies to all of these, which may come in any order, and returns them in the order asked.
+    pub(crate) fn receive_all(&mut self, opaques: &[i32]) -> Vec<Command> {
+        let mut replies: Vec<Option<Command>> = vec![None; opaques.len()];
+        for _ in opaques {
+            let reply = self.receive().expect("a reply, not the end of the connection");
+            let at = opaques.iter().position(|opaque| *opaque == reply.opaque).expect("a reply to one of these");
+            assert!(replies[at].replace(reply).is_none(), "a second reply to {}", opaques[at]);
+        }
+        replies.into_iter().flatten().collect()
+    }
+
     /// The next frame, or none when the server closed the connection.
     pub(crate) fn receive(&mut self) -> Option<Command> {
+        self.receive_frame().map(|frame| Command::decode(frame).expect("the server writes valid frames"))
+    }
+
+    /// The same, not decoded yet.
+    pub(crate) fn receive_frame(&mut self) -> Option<Bytes> {
         let mut length = [0; 4];
         match self.stream.read_exact(&mut length) {
             Ok(()) => {}
@@ -155,7 +202,7 @@ impl Client {
         frame.extend_from_slice(&length);
         frame.resize(4 + size, 0);
         self.stream.read_exact(&mut frame[4..]).expect("a whole frame");
-        Some(Command::decode(frame.freeze()).expect("the server writes valid frames"))
+        Some(frame.freeze())
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -200,8 +247,12 @@ impl Ask {
         self
     }
 
-    pub(crate) fn oneway(mut self) -> Self {
-        self.flag = 2;
+    pub(crate) fn oneway(self) -> Self {
+        self.flag(2)
+    }
+
+    pub(crate) fn flag(mut self, flag: i32) -> Self {
+        self.flag = flag;
         self
     }
 
@@ -234,6 +285,7 @@ impl Ask {
 
 impl Client {
     /// Asks again and again until the answer is yes. What is waited for is on its way already; a failure ends it.
+    #[track_caller]
     pub(crate) fn wait_until(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
         let clock = SystemClock::default();
         while !is_so(self) {

@@ -1,0 +1,10 @@
+//! What the stock plugins answer, end to end: through a socket, a component, the tables, and back.
+//!
+//! The recorded exchanges (`captures`) say what each answer looks like; here is what it depends on.
+
+mod brokers;
+mod forms;
+mod kv;
+mod lookup;
+mod settings;
+mod topics;
