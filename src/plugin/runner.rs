@@ -118,7 +118,8 @@ impl Runner {
                 let name = &self.catalogue.plugins()[plugin].name;
                 let code = request.command.code;
                 tracing::error!(
-                    plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, "the plugin failed: {error}"
+                    plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote,
+                    "the plugin failed: {error}"
                 );
                 let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
                 (request, Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark), handling.writes)
@@ -181,7 +182,8 @@ impl Runner {
             view = *selected;
             if let Err(error) = outcome {
                 let name = &catalogue.plugins()[*plugin].name;
-                tracing::error!(policy = %name, peer = %request.caller.peer(), ?on_failure, "the policy failed: {error}");
+                let peer = request.caller.peer();
+                tracing::error!(policy = %name, %peer, ?on_failure, "the policy failed: {error}");
                 match on_failure {
                     PolicyFailure::Skip => view = before,
                     PolicyFailure::Close => {

@@ -1,7 +1,7 @@
 //! How much memory a plugin may use, over all of its instances.
 //!
-//! Every thread has an instance of its own, and a limit for each would let a plugin use as many times the limit as there
-//! are threads. So all instances of a plugin draw on one count.
+//! Every thread has an instance of its own, and a limit for each would let a plugin use as many times the limit as
+//! there are threads. So all instances of a plugin draw on one count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
