@@ -114,8 +114,8 @@ impl Server {
         let deadline = Instant::now() + self.stop_timeout;
         self.acceptor.stop();
         self.workers.stop(deadline);
-        // By now every close is in its queue, behind the jobs. A peer that does not read may have used up the time of the
-        // workers, which is no reason to forget what others were promised.
+        // By now every close is in its queue, behind the jobs. A peer that does not read may have used up the time of
+        // the workers, which is no reason to forget what others were promised.
         self.lane.stop(Instant::now() + self.stop_timeout);
     }
 }

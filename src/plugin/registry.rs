@@ -1,8 +1,8 @@
 //! Which plugins there are, which request code belongs to whom, and the policy chain.
 //!
-//! A [`Catalogue`] is made once at start and never changes; a reload will make another one. Embedded plugins come first,
-//! then the files of the plugins directories in order of name, so that the outcome does not depend on how a directory
-//! happens to be read.
+//! A [`Catalogue`] is made once at start and never changes; a reload will make another one. Embedded plugins come
+//! first, then the files of the plugins directories in order of name, so that the outcome does not depend on how a
+//! directory happens to be read.
 //!
 //! # Invariants
 //!

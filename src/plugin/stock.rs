@@ -1,7 +1,7 @@
 //! The plugins that are embedded in the binary.
 //!
-//! They are built from `plugins/` by `plugins/build` and committed, so that nobody needs a WebAssembly compiler to build
-//! the server. Nothing about them is known here but their bytes: what they answer, they say themselves.
+//! They are built from `plugins/` by `plugins/build` and committed, so that nobody needs a WebAssembly compiler to
+//! build the server. Nothing about them is known here but their bytes: what they answer, they say themselves.
 
 /// Every embedded component, with the name of its file.
 pub(crate) const COMPONENTS: &[(&str, &[u8])] = &[

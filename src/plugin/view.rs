@@ -1,7 +1,7 @@
 //! The route while the policy chain is looking at it.
 //!
-//! A view starts as a route of the tables and ends as what one client is shown. Nothing here reaches the tables. A policy
-//! can drop, reorder and rewrite what it was given, never add a broker: there is no verb for it.
+//! A view starts as a route of the tables and ends as what one client is shown. Nothing here reaches the tables. A
+//! policy can drop, reorder and rewrite what it was given, never add a broker: there is no verb for it.
 
 use std::sync::Arc;
 

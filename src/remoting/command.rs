@@ -53,7 +53,8 @@ impl Command {
 
     /// Appends this command as one frame; everything goes as it is, whatever the flag.
     ///
-    /// The binary header has no room for the upper halves of `code` and `version`, nor for an empty string: it loses them.
+    /// The binary header has no room for the upper halves of `code` and `version`, nor for an empty string: it loses
+    /// them.
     pub fn encode(&self, kind: SerializeType, out: &mut BytesMut) -> Result<usize, EncodeError> {
         let header = Header {
             code: self.code,

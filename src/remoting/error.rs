@@ -5,8 +5,8 @@ use crate::json::JsonError;
 
 /// Why bytes from a peer are no command.
 ///
-/// After any of these nobody knows where the next frame begins, or what the peer means: the connection is closed without a
-/// reply. Java: `NettyDecoder.decode`.
+/// After any of these nobody knows where the next frame begins, or what the peer means: the connection is closed
+/// without a reply. Java: `NettyDecoder.decode`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {

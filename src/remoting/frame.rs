@@ -113,8 +113,8 @@ fn prefix_parts(prefix: [u8; PREFIX], size: u32) -> Result<(SerializeType, usize
 
 /// A frame whose header is written and whose body may still grow, at the end of a buffer.
 ///
-/// It counts only once it is [`finish`](Self::finish)ed; one that is dropped is taken back out of the buffer, so an answer
-/// that failed halfway never reaches the socket.
+/// It counts only once it is [`finish`](Self::finish)ed; one that is dropped is taken back out of the buffer, so an
+/// answer that failed halfway never reaches the socket.
 #[derive(Debug)]
 pub struct FrameWriter<'a> {
     out: &'a mut BytesMut,

@@ -9,8 +9,8 @@
 //!
 //! # Invariants
 //!
-//! * What is decoded borrows from the frame: neither body nor unescaped strings are copied, so a command kept for long keeps
-//!   its whole frame.
+//! * What is decoded borrows from the frame: neither body nor unescaped strings are copied, so a command kept for long
+//!   keeps its whole frame.
 //! * Nothing is allocated for a length that a peer claims, only for bytes that are there.
 //! * An encoder that fails leaves the output as it found it.
 //!

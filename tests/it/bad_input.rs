@@ -1,5 +1,5 @@
-//! What strangers may send: nonsense is answered or its connection closed, nothing is applied by half, and everybody else
-//! is served on.
+//! What strangers may send: nonsense is answered or its connection closed, nothing is applied by half, and everybody
+//! else is served on.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;

@@ -12,3 +12,4 @@ mod process;
 mod requests;
 mod startup;
 mod stock;
+mod tidy;

@@ -1,5 +1,5 @@
-//! What a connection may rely on: writes in order, one reply to each request that wants one, and frames wherever TCP cuts
-//! them.
+//! What a connection may rely on: writes in order, one reply to each request that wants one, and frames wherever TCP
+//! cuts them.
 
 use bytes::{Bytes, BytesMut};
 use fingerpost::remoting::{Command, SerializeType};

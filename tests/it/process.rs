@@ -1,4 +1,5 @@
-//! A server of one's own, in a process of its own, for one test: on the loopback, on a free port, with an empty home that goes when it goes.
+//! A server of one's own, in a process of its own, for one test: on the loopback, on a free port, with an empty home
+//! that goes when it goes.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
@@ -133,8 +134,8 @@ pub(crate) fn serve(mut command: Command, home: TempDir) -> Server {
     server
 }
 
-/// The program, about to start in this directory, with nothing in its environment but where compiled components are kept,
-/// which all tests share.
+/// The program, about to start in this directory, with nothing in its environment but where compiled components are
+/// kept, which all tests share.
 pub(crate) fn program(directory: &Path) -> Command {
     let Some(binary) = option_env!("CARGO_BIN_EXE_fingerpost") else {
         panic!("a server needs the `server` feature: without it the tests of what a server does cannot run");

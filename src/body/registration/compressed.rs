@@ -1,8 +1,8 @@
 //! The compressed form of a registration body: one zlib stream of records with a length before each.
 //!
-//! Java: `RegisterBrokerBody.encode` and `decode`. All numbers are 32 bits, the highest byte first: the data version; the
-//! number of topics and each; the filter servers; and from newer brokers the number of static-topic mappings and each.
-//! The topics are text, everything else is JSON.
+//! Java: `RegisterBrokerBody.encode` and `decode`. All numbers are 32 bits, the highest byte first: the data version;
+//! the number of topics and each; the filter servers; and from newer brokers the number of static-topic mappings and
+//! each. The topics are text, everything else is JSON.
 //!
 //! # Invariants
 //!

@@ -1,9 +1,10 @@
 //! Reading JSON the way the Java side does (fastjson2): values are pulled in the order in which they stand.
 //!
-//! Beyond the standard this accepts, because Java does: strings in single quotes, control characters inside strings, the
-//! escapes `\'`, `\v`, `\0` to `\7` and `\xHH`, a comma before a closing bracket, the white space `\0`, `\b` and `\f`, and
-//! numbers with a plus sign, leading zeros or a point at either end. Names of bare digits are accepted where the caller
-//! says so: Java writes maps with integer keys like that. Two members of one name are both handed out; the caller decides.
+//! Beyond the standard this accepts, because Java does: strings in single quotes, control characters inside strings,
+//! the escapes `\'`, `\v`, `\0` to `\7` and `\xHH`, a comma before a closing bracket, the white space `\0`, `\b` and
+//! `\f`, and numbers with a plus sign, leading zeros or a point at either end. Names of bare digits are accepted where
+//! the caller says so: Java writes maps with integer keys like that. Two members of one name are both handed out; the
+//! caller decides.
 //!
 //! # Invariants
 //!
@@ -26,8 +27,8 @@ const DEPTH_MAX: u8 = 64;
 
 /// A position in a JSON document, and what may come next.
 ///
-/// Inside an object `next_key` and one value alternate until `next_key` says none; inside an array `next_element` and one
-/// value, until it says false. A call that is out of turn is an error, so a caller's mistake is not read as data.
+/// Inside an object `next_key` and one value alternate until `next_key` says none; inside an array `next_element` and
+/// one value, until it says false. A call that is out of turn is an error, so a caller's mistake is not read as data.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],

@@ -1,5 +1,5 @@
-//! Numbers as fastjson2 takes them: which texts are numbers, what is left when one must be an integer, and how one looks
-//! when it must become text.
+//! Numbers as fastjson2 takes them: which texts are numbers, what is left when one must be an integer, and how one
+//! looks when it must become text.
 
 use std::borrow::Cow;
 
@@ -64,7 +64,8 @@ impl<'a> Number<'a> {
     }
 
     /// The number as Java's map of strings shows it: an integer through `BigInteger`, a number with a point through
-    /// `BigDecimal` (which keeps its zeros: `1.50`), one with an exponent through `Double`. None when no double holds it.
+    /// `BigDecimal` (which keeps its zeros: `1.50`), one with an exponent through `Double`. None when no double holds
+    /// it.
     pub(super) fn java_text(&self) -> Option<Cow<'a, str>> {
         match (self.point, self.exponent) {
             (_, Some(_)) => double_text(self.text.parse().ok()?).map(Cow::Owned),

@@ -40,8 +40,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An integer of 32 bits from anything Java takes for one: a number, truncated; a string that holds one; true (1) or
-    /// false (0). None is null, or a string that is empty or says null.
+    /// An integer of 32 bits from anything Java takes for one: a number, truncated; a string that holds one; true (1)
+    /// or false (0). None is null, or a string that is empty or says null.
     pub fn int32(&mut self) -> Result<Option<i32>, JsonError> {
         let Some((value, offset)) = self.integer()? else { return Ok(None) };
         // Java clamps or wraps what is written with a point or an exponent; a number that nobody meant is no better.
@@ -53,8 +53,9 @@ impl<'a> Reader<'a> {
         Ok(self.integer()?.map(|(value, _)| value))
     }
 
-    /// A truth value from anything Java takes for one: `true` and `false`, bare or in a string of any case, a string `Y`
-    /// or `N`, the number 1 (any other is false), alone or in a string. None is null, or a string that is empty or says null.
+    /// A truth value from anything Java takes for one: `true` and `false`, bare or in a string of any case, a string
+    /// `Y` or `N`, the number 1 (any other is false), alone or in a string. None is null, or a string that is empty or
+    /// says null.
     pub fn boolean(&mut self) -> Result<Option<bool>, JsonError> {
         match self.peek()? {
             Kind::Null => self.literal("null").map(|()| None),
