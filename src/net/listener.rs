@@ -225,8 +225,7 @@ mod tests {
     fn accepted_connections_have_the_buffers_that_were_asked_for() {
         const SIZE: usize = 40_000;
         let address = (Ipv4Addr::LOCALHOST, 0).into();
-        let config =
-            NetConfig { address, send_buffer_size: SIZE, receive_buffer_size: SIZE, ..NetConfig::default() };
+        let config = NetConfig { address, send_buffer_size: SIZE, receive_buffer_size: SIZE, ..NetConfig::default() };
         let listener = Listener::bind(config).unwrap();
         listener.socket.set_nonblocking(false).unwrap();
 
