@@ -211,7 +211,10 @@ fn values_that_contradict_each_other_are_told_with_their_line() {
             "[net]\nlane-bytes-per-connection-max = 0",
             "2: `net.lane-bytes-per-connection-max` is 0, which is not between 1 and 18446744073709551615",
         ),
-        ("[net]\nlane-bytes-max = '4GiB'", "2: `net.lane-bytes-max` is 4294967296, which is not between 1 and 4294967295"),
+        (
+            "[net]\nlane-bytes-max = '4GiB'",
+            "2: `net.lane-bytes-max` is 4294967296, which is not between 1 and 4294967295",
+        ),
         ("[net]\nbacklog = 0", "2: `net.backlog` is 0, which is not between 1 and 2147483647"),
         ("[liveness]\nscan-interval = '0s'", "2: `liveness.scan-interval` is no time at all"),
         (
@@ -331,7 +334,8 @@ fn only_true_is_true_and_anything_but_false_is_told() {
 
 #[test]
 fn keys_without_effect_are_told_with_the_reason() {
-    let loaded = java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true\nnotifyMinBrokerIdChanged=true").unwrap();
+    let loaded =
+        java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true\nnotifyMinBrokerIdChanged=true").unwrap();
 
     let severities: Vec<_> = loaded.notices.iter().map(|notice| notice.severity).collect();
     assert_eq!(severities, [Severity::Info, Severity::Warning, Severity::Warning, Severity::Warning]);
