@@ -116,7 +116,8 @@ impl NameServer {
         let worker = self.worker_factory();
         let lane = self.lane_factory();
         let Self { config, core, listener, .. } = self;
-        let serving = listener.serve(worker, lane)?;
+        let settings = Arc::clone(&core.settings);
+        let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
         Ok(Running {
             address: serving.local_addr(),
@@ -301,7 +302,6 @@ fn net_config(config: &Config) -> NetConfig {
         lane_threads: lane_threads(config),
         connections_max: net.connections_max as usize,
         frame_size_max: frame_size_max(config),
-        idle_timeout: net.idle_timeout,
         send_buffer_size: net.send_buffer_size.as_usize(),
         receive_buffer_size: net.receive_buffer_size.as_usize(),
         stop_timeout: net.stop_timeout,

@@ -20,9 +20,6 @@ pub struct NetConfig {
     pub connections_max: usize,
     /// Bytes of one frame, its length field included. Java: `com.rocketmq.remoting.frameMaxLength`.
     pub frame_size_max: u32,
-    /// Silence in both directions after which a connection is closed; zero is never.
-    /// Java: `serverChannelMaxIdleTimeSeconds`.
-    pub idle_timeout: Duration,
     /// `SO_SNDBUF` of every connection; 0 leaves it to the system, which may also round it or limit it.
     pub send_buffer_size: usize,
     /// `SO_RCVBUF`, in the same way.
@@ -52,7 +49,6 @@ impl Default for NetConfig {
             lane_threads: NonZeroUsize::new(2).expect("two is not zero"),
             connections_max: 20_000,
             frame_size_max: frame::SIZE_MAX,
-            idle_timeout: Duration::from_secs(120),
             send_buffer_size: 0,
             receive_buffer_size: 0,
             stop_timeout: Duration::from_secs(3),

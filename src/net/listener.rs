@@ -53,8 +53,12 @@ impl Listener {
 
     /// Starts the lane, the workers and the acceptor. Each factory is called once on each thread of its kind, and when
     /// this returns, all have made their service.
+    ///
+    /// `idle_timeout` is asked for each new connection: silence in both directions after which it is closed, to within
+    /// half a second and never too early; zero is never. Java: `serverChannelMaxIdleTimeSeconds`.
     pub fn serve<S, L>(
         self,
+        idle_timeout: impl Fn() -> Duration + Send + Sync + 'static,
         service: impl Fn() -> S + Send + Sync + 'static,
         lane_service: impl Fn() -> L + Send + Sync + 'static,
     ) -> io::Result<Server>
@@ -68,7 +72,13 @@ impl Listener {
         let lane = Lane::new(&config);
         let lane_threads = LaneThreads::start(&lane, config.lane_threads.get(), lane_service)?;
         let faults = LogLimit::new(FAULT_LINES_MAX, FAULT_INTERVAL);
-        let shared = Arc::new(Shared { config, totals: Arc::clone(&totals), lane, faults });
+        let shared = Arc::new(Shared {
+            config,
+            idle_timeout: Box::new(idle_timeout),
+            totals: Arc::clone(&totals),
+            lane,
+            faults,
+        });
         let workers = WorkerThreads::start(&shared, service)?;
         let acceptor = Acceptor {
             workers: workers.handles().collect(),

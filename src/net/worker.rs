@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,12 +10,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use std::{future, io};
 
 use bytes::BytesMut;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, error, warn};
 
 use super::config::NetConfig;
@@ -102,6 +102,8 @@ impl WorkerHandle {
 /// What the workers of a server share.
 pub(super) struct Shared<J> {
     pub(super) config: NetConfig,
+    /// For the connection that opens now.
+    pub(super) idle_timeout: Box<dyn Fn() -> Duration + Send + Sync>,
     pub(super) totals: Arc<Totals>,
     pub(super) lane: Arc<Lane<J>>,
     pub(super) faults: LogLimit,
@@ -118,7 +120,13 @@ pub(super) struct Worker<S: Service> {
     index: usize,
     /// Counts sweeps: the only clock that connections look at.
     tick: Cell<u32>,
-    links: RefCell<HashMap<ConnectionId, Arc<Link>>>,
+    links: RefCell<HashMap<ConnectionId, Watched>>,
+}
+
+/// A connection, and the sweeps that it may be silent for; none is any number.
+struct Watched {
+    link: Arc<Link>,
+    idle_ticks: Option<u32>,
 }
 
 impl<S: Service> Worker<S> {
@@ -159,7 +167,9 @@ impl<S: Service> Worker<S> {
     /// Obeys until told to stop; then until every connection has ended.
     async fn run(self: Rc<Self>, mut commands: UnboundedReceiver<Command>) {
         let mut tasks = JoinSet::new();
-        let mut sweeps = Sweeps::new(self.shared.config.idle_timeout);
+        let mut sweeps = tokio::time::interval_at(Instant::now() + SWEEP_PERIOD, SWEEP_PERIOD);
+        // A worker that was held up must not take its own delay for the silence of its peers.
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = loop {
             tokio::select! {
                 command = commands.recv() => match command {
@@ -170,7 +180,7 @@ impl<S: Service> Worker<S> {
                     Some(Command::Stop(deadline)) => break deadline,
                     None => break Instant::now(),
                 },
-                () = sweeps.next() => self.sweep(sweeps.idle_ticks),
+                _ = sweeps.tick() => self.sweep(),
                 // Only to forget it: whatever a task leaves behind, it has put in order itself.
                 Some(_) = tasks.join_next() => {}
             }
@@ -193,57 +203,38 @@ impl<S: Service> Worker<S> {
         let link = Link::new(peer, Instant::now().into_std(), &self.shared.config, &self.shared.totals);
         link.active.store(self.tick.get(), Relaxed);
         debug!(connection = link.id.0, %peer, "connection opened");
-        self.links.borrow_mut().insert(link.id, Arc::clone(&link));
+        let idle_ticks = idle_ticks((self.shared.idle_timeout)());
+        self.links.borrow_mut().insert(link.id, Watched { link: Arc::clone(&link), idle_ticks });
         tasks.spawn_local(Driver::new(Rc::clone(self), stream, link, slot, load).run());
     }
 
     fn close(&self, id: ConnectionId) {
-        if let Some(link) = self.links.borrow().get(&id) {
+        if let Some(Watched { link, .. }) = self.links.borrow().get(&id) {
             link.signal(Signal::Close(CloseReason::Requested));
         }
     }
 
     fn signal_all(&self, signal: &Signal) {
-        self.links.borrow().values().for_each(|link| link.signal(signal.clone()));
+        self.links.borrow().values().for_each(|watched| watched.link.signal(signal.clone()));
     }
 
-    /// Closes the connections that said and heard nothing for more than `idle_ticks` sweeps.
-    fn sweep(&self, idle_ticks: u32) {
+    /// Closes the connections that said and heard nothing for more sweeps than they may.
+    fn sweep(&self) {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
-        for link in self.links.borrow().values() {
-            if now.wrapping_sub(link.active.load(Relaxed)) > idle_ticks {
+        for Watched { link, idle_ticks } in self.links.borrow().values() {
+            let silent_for = now.wrapping_sub(link.active.load(Relaxed));
+            if idle_ticks.is_some_and(|idle_ticks| silent_for > idle_ticks) {
                 link.signal(Signal::Close(CloseReason::Idle));
             }
         }
     }
 }
 
-/// The one timer of a worker: its ticks measure silence, to within one period and never too short.
-struct Sweeps {
-    interval: Option<Interval>,
-    idle_ticks: u32,
-}
-
-impl Sweeps {
-    fn new(idle_timeout: Duration) -> Self {
-        if idle_timeout.is_zero() {
-            return Self { interval: None, idle_ticks: 0 };
-        }
-        let period = (idle_timeout / 4).clamp(SWEEP_MIN, SWEEP_MAX);
-        let ticks = idle_timeout.as_nanos().div_ceil(period.as_nanos());
-        let mut interval = tokio::time::interval_at(Instant::now() + period, period);
-        // A worker that was held up must not take its own delay for the silence of its peers.
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { interval: Some(interval), idle_ticks: u32::try_from(ticks).unwrap_or(u32::MAX / 2) }
-    }
-
-    async fn next(&mut self) {
-        match &mut self.interval {
-            Some(interval) => drop(interval.tick().await),
-            None => future::pending().await,
-        }
-    }
+/// Zero is never.
+fn idle_ticks(timeout: Duration) -> Option<u32> {
+    let ticks = timeout.as_nanos().div_ceil(SWEEP_PERIOD.as_nanos());
+    (ticks > 0).then(|| u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
 /// The threads of the workers. Dropping it stops them at once.
@@ -306,5 +297,5 @@ impl Drop for WorkerThreads {
     }
 }
 
-const SWEEP_MIN: Duration = Duration::from_millis(10);
-const SWEEP_MAX: Duration = Duration::from_secs(1);
+/// The one timer of a worker. Its ticks measure every silence, to within two of them and never too short.
+const SWEEP_PERIOD: Duration = Duration::from_millis(250);

@@ -25,7 +25,7 @@ use super::manifest::{CodeEntry, Condition, Kind, Manifest, ManifestError, Run};
 use super::stock;
 use super::wasm::{CallError, Engine, InstanceParts, PrepareError, Prepared, SharedMemory, hex};
 use crate::config::java::{JavaKey, Kind as ValueKind};
-use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure};
+use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure, nearest};
 
 /// A larger file is refused unread.
 const COMPONENT_SIZE_MAX: u64 = 64 << 20;
@@ -149,13 +149,19 @@ pub enum CatalogueError {
         known: String,
     },
     /// `plugins.disabled` names an embedded plugin that does not exist.
-    #[error("plugins.disabled names {name:?}, but the embedded plugins are: {known}")]
+    #[error("plugins.disabled names {name:?}, but the embedded plugins are: {known}{}", hint(nearest))]
     UnknownDisabled {
         /// The name in the configuration.
         name: String,
-        /// What could have been meant.
+        /// All that it could have been.
         known: String,
+        /// What probably was meant.
+        nearest: Option<String>,
     },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
 }
 
 impl Catalogue {
@@ -179,7 +185,8 @@ impl Catalogue {
         for name in &config.disabled {
             if !embedded_names.contains(name) {
                 let known = embedded_names.join(", ");
-                return Err(CatalogueError::UnknownDisabled { name: name.clone(), known });
+                let nearest = nearest(name, embedded_names.iter().map(String::as_str)).map(str::to_owned);
+                return Err(CatalogueError::UnknownDisabled { name: name.clone(), known, nearest });
             }
         }
         let chain = chain(&plugins, config, policies)?;

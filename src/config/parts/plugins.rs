@@ -17,15 +17,15 @@ pub struct PluginsConfig {
     /// Where compiled components are kept. `auto` is `fingerpost` in the user's cache directory, or nowhere without a
     /// home; with `none`, every start compiles.
     pub cache_dir: Place,
-    /// Stock plugins that are not loaded.
+    /// Embedded plugins, by name, that are not used.
     pub disabled: Vec<String>,
-    /// CPU time of one call on a worker.
+    /// Time of one call on a worker.
     #[serde(with = "humantime_serde")]
     pub worker_deadline: Duration,
     /// Time of one call in the write lane.
     #[serde(with = "humantime_serde")]
     pub lane_deadline: Duration,
-    /// Memory of one plugin, over all its instances.
+    /// Memory of one plugin, over all its instances: there is one on each worker and each thread of the write lane.
     pub memory_max: ByteSize,
     /// The largest body that a plugin may answer.
     pub reply_size_max: ByteSize,
@@ -52,7 +52,8 @@ impl Default for PluginsConfig {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PluginFile {
-    /// Whether it may answer a request code that another plugin already answers.
+    /// Whether it takes over the request codes, and may have the name, of another plugin. Without it, a file that wants
+    /// a code that is answered already is rejected whole.
     #[serde(rename = "override")]
     pub overrides: bool,
     /// What it may write and reach.
@@ -80,7 +81,8 @@ pub enum Grant {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PoliciesConfig {
-    /// The policies, in the order in which they see a route. One that is not named is not active.
+    /// The policies, in the order in which they see a route. One that is not named is not active; one that is named must
+    /// be there, or be in `plugins.disabled`.
     pub chain: Vec<String>,
     /// `[policies.on-failure]`: what a failing policy means, by policy.
     pub on_failure: BTreeMap<String, PolicyFailure>,

@@ -1,5 +1,7 @@
 //! How connections and servers end.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use super::*;
 
 #[test]
@@ -26,7 +28,7 @@ fn a_frame_too_short_to_hold_a_header_closes() {
 
 #[test]
 fn a_silent_connection_is_closed_and_the_lane_hears_of_it() {
-    let toy = Toy::start(NetConfig { idle_timeout: Duration::from_millis(40), ..config() });
+    let toy = Toy::start_with_idle_timeout(config(), || Duration::from_millis(40));
     let mut silent = toy.connect();
 
     let start = Instant::now();
@@ -38,9 +40,33 @@ fn a_silent_connection_is_closed_and_the_lane_hears_of_it() {
 }
 
 #[test]
+fn each_connection_has_the_idle_timeout_of_the_moment_it_opened() {
+    let seconds = Arc::new(AtomicU64::new(0));
+    let toy = {
+        let seconds = Arc::clone(&seconds);
+        let config = NetConfig { workers: NonZeroUsize::MIN, ..config() };
+        Toy::start_with_idle_timeout(config, move || Duration::from_secs(seconds.load(Relaxed)))
+    };
+    let mut patient = toy.connect();
+    patient.ping();
+
+    seconds.store(1, Relaxed);
+    let mut impatient = toy.connect();
+    let start = Instant::now();
+    impatient.assert_closed();
+
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    patient.ping();
+    seconds.store(0, Relaxed);
+    toy.connect().ping();
+    toy.stop();
+}
+
+#[test]
 fn a_connection_that_talks_is_not_idle() {
     let idle_timeout = Duration::from_millis(800);
-    let toy = Toy::start(NetConfig { idle_timeout, workers: NonZeroUsize::MIN, ..config() });
+    let config = NetConfig { workers: NonZeroUsize::MIN, ..config() };
+    let toy = Toy::start_with_idle_timeout(config, move || idle_timeout);
     let (mut talking, mut silent) = (toy.connect(), toy.connect());
     silent.0.set_nonblocking(true).unwrap();
 
@@ -184,5 +210,5 @@ fn a_service_that_cannot_be_made_is_an_error_of_serve() {
     let lane = || ToyLane { journal: Arc::default(), gate: Arc::default() };
     let service = || -> ToyService { panic!("a toy service cannot be made") };
 
-    assert!(Listener::bind(config()).unwrap().serve(service, lane).is_err());
+    assert!(Listener::bind(config()).unwrap().serve(|| Duration::ZERO, service, lane).is_err());
 }

@@ -45,6 +45,10 @@ struct Toy {
 
 impl Toy {
     fn start(config: NetConfig) -> Self {
+        Self::start_with_idle_timeout(config, || Duration::from_secs(120))
+    }
+
+    fn start_with_idle_timeout(config: NetConfig, idle_timeout: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         let (journal, gate) = (Arc::new(Journal::default()), Arc::new(Gate::default()));
         let later = Arc::new(Semaphore::new(0));
         let listener = Listener::bind(config).unwrap();
@@ -56,7 +60,7 @@ impl Toy {
             let (journal, gate) = (Arc::clone(&journal), Arc::clone(&gate));
             move || ToyLane { journal: Arc::clone(&journal), gate: Arc::clone(&gate) }
         };
-        let server = listener.serve(service, lane).unwrap();
+        let server = listener.serve(idle_timeout, service, lane).unwrap();
         let connections = server.connections();
         Self { server: Some(server), connections, journal, gate, later }
     }
