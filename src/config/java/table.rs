@@ -15,7 +15,6 @@ const HOME: Effect = Nothing("nothing is read from there");
 const STORE: Effect = Nothing("the path given with -c counts; changes are kept in the file `settings.overlay-path`");
 const POOLS: Effect = Nothing("one worker per core reads and the write lane writes: there are no such pools or queues");
 const AT_ONCE: Effect = Nothing("an unregister is applied in its turn, so none wait in a queue");
-const NO_NAME: Effect = Nothing("no address server is asked by that name; `rocketmq.namesrv.addr` names the servers");
 const UNTOLD: Effect = Nothing("brokers are not notified by this version");
 const STOPS: Effect = Nothing("this version stops at once: it answers what was asked and closes");
 const CONTROLLER: Effect = Nothing("a controller has to be run on its own");
@@ -30,7 +29,9 @@ pub static KEYS: &[JavaKey] = &[
     key(Namesrv, Text, "rocketmqHome").does(HOME),
     key(Namesrv, Text, "kvConfigPath").is(AtStart, "kv.path", |c| Slot::Path(&mut c.kv.path)),
     key(Namesrv, Text, "configStorePath").does(STORE),
-    key(Namesrv, Text, "productEnvName").or("center").does(NO_NAME),
+    key(Namesrv, Text, "productEnvName")
+        .or("center")
+        .is(AtStart, "cluster-test.product-env-name", |c| Slot::Text(&mut c.cluster_test.product_env_name)),
     key(Namesrv, Bool, "clusterTest")
         .or("false")
         .is(AtStart, "cluster-test.enabled", |c| Slot::Flag(&mut c.cluster_test.enabled)),

@@ -47,6 +47,8 @@ impl Default for RequestsConfig {
 pub struct ClusterTestConfig {
     /// Whether to. Java: `clusterTest`.
     pub enabled: bool,
+    /// The name of that environment. Java: `productEnvName`.
+    pub product_env_name: String,
     /// Its name servers, `host:port`. Java: `rocketmq.namesrv.addr`; the environment's `NAMESRV_ADDR` when empty.
     pub name_servers: Vec<HostPort>,
     /// How long one of them may take.
@@ -56,6 +58,11 @@ pub struct ClusterTestConfig {
 
 impl Default for ClusterTestConfig {
     fn default() -> Self {
-        Self { enabled: false, name_servers: Vec::new(), timeout: Duration::from_secs(3) }
+        Self {
+            enabled: false,
+            product_env_name: "center".to_owned(),
+            name_servers: Vec::new(),
+            timeout: Duration::from_secs(3),
+        }
     }
 }

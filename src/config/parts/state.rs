@@ -18,7 +18,7 @@ pub struct LivenessConfig {
     /// Time from the start to the first scan.
     #[serde(with = "humantime_serde")]
     pub first_scan_after: Duration,
-    /// Time between two prints of the route tables to the log; 0 is never. Java: `printAllPeriodically`.
+    /// Time between two prints of the KV store to the log; 0 is never. Java: `printAllPeriodically`.
     #[serde(with = "humantime_serde")]
     pub print_interval: Duration,
 }
