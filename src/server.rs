@@ -24,9 +24,6 @@ use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, Runner
 use crate::route::RouteTable;
 use crate::upstream::{UpstreamConfig, Upstreams};
 
-/// The name under which the product environment's name servers are asked in cluster-test mode.
-const PRODUCT: &str = "product";
-
 /// Why the server cannot start. Nothing was served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -319,7 +316,7 @@ fn upstreams(config: &Config) -> Vec<UpstreamConfig> {
         return Vec::new();
     }
     vec![UpstreamConfig {
-        name: PRODUCT.to_owned(),
+        name: cluster_test.product_env_name.clone(),
         addresses: cluster_test.name_servers.iter().map(ToString::to_string).collect(),
         timeout: cluster_test.timeout,
         frame_size_max: frame_size_max(config),

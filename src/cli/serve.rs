@@ -45,7 +45,9 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
         let name = signals.next().await;
         tracing::info!("{name}: stopping");
         tokio::select! {
-            stopped = tokio::task::spawn_blocking(|| running.stop()) => stopped.context("the server did not stop cleanly"),
+            stopped = tokio::task::spawn_blocking(|| running.stop()) => {
+                stopped.context("the server did not stop cleanly")
+            }
             name = signals.next() => {
                 tracing::warn!("{name} again: giving up what was being finished");
                 std::process::exit(exit::INTERRUPTED.into())

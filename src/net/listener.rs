@@ -34,7 +34,7 @@ impl Listener {
         // A restart must not wait for the connections of the server before it.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
-        // Before it listens, because accepted sockets inherit them, and the window is agreed on before they are accepted.
+        // Before it listens: accepted sockets inherit them, and the window is agreed on before they are accepted.
         if config.send_buffer_size > 0 {
             socket.set_send_buffer_size(config.send_buffer_size)?;
         }

@@ -5,10 +5,7 @@
 //! `ClusterTestRequestProcessor`.
 
 use fingerpost_sdk::types::WriteError;
-use fingerpost_sdk::{Outcome, Processor, export_processor, log, reply, route_reply, routes};
-
-/// The name of the upstream in the server's configuration.
-const UPSTREAM: &str = "product";
+use fingerpost_sdk::{Outcome, Processor, export_processor, log, reply, route_reply, routes, settings};
 
 struct ClusterTest;
 
@@ -27,9 +24,10 @@ impl Processor for ClusterTest {
 
 /// Hands the request on. What is refused here is the answer if nobody answers there, or if nobody can be asked.
 fn ask_upstream() -> Outcome {
+    let environment = settings::get("productEnvName").unwrap_or_default();
     let refusal = route_reply::not_found();
     reply::fail(refusal.code, &refusal.remark);
-    if let Err(WriteError::Denied(why) | WriteError::Invalid(why)) = reply::forward(UPSTREAM) {
+    if let Err(WriteError::Denied(why) | WriteError::Invalid(why)) = reply::forward(&environment) {
         log::write(log::Level::Warn, &["the product environment cannot be asked: ", &why].concat());
     }
     Ok(())

@@ -81,7 +81,8 @@ pub enum Grant {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PoliciesConfig {
-    /// The policies, in the order in which they see a route. One that is not named is not active; one that is named must
+    /// The policies, in the order in which they see a route. One that is not named is not active; one that is named
+    /// must
     /// be there, or be in `plugins.disabled`.
     pub chain: Vec<String>,
     /// `[policies.on-failure]`: what a failing policy means, by policy.

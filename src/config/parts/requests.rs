@@ -47,7 +47,7 @@ impl Default for RequestsConfig {
 pub struct ClusterTestConfig {
     /// Whether to. Java: `clusterTest`.
     pub enabled: bool,
-    /// The name of that environment. Java: `productEnvName`.
+    /// The name of that environment: what the plugin asks for, and the log shows. Java: `productEnvName`.
     pub product_env_name: String,
     /// Its name servers, `host:port`. Java: `rocketmq.namesrv.addr`; the environment's `NAMESRV_ADDR` when empty.
     pub name_servers: Vec<HostPort>,

@@ -145,7 +145,8 @@ fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<Plug
     Ok(linker)
 }
 
-/// Replaces the two functions of WASI with which a guest could wait: no deadline reaches a thread that sleeps in the host.
+/// Replaces the two functions of WASI with which a guest could wait: no deadline reaches a thread that sleeps in the
+/// host.
 fn refuse_to_wait(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
     const NO_WAITING: &str = "a plugin must not wait: wasi:io/poll is not offered";
     linker.allow_shadowing(true);

@@ -1,8 +1,8 @@
 //! How much memory a plugin may use, over all of its instances.
 //!
-//! Every thread has an instance of its own, and a limit for each would let a plugin use as many times the limit as there
-//! are threads. So all instances of a plugin draw on one count for what they grow by. What an instance begins with is
-//! not counted, so that a machine with many cores can give one to every thread; it is only bounded.
+//! Every thread has an instance of its own, and a limit for each would let a plugin use as many times the limit as
+//! there are threads. So all instances of a plugin draw on one count for what they grow by. What an instance begins
+//! with is not counted, so that a machine with many cores can give one to every thread; it is only bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
