@@ -246,7 +246,7 @@ fn resident(pid: u32) -> u64 {
 #[cfg(target_os = "linux")]
 fn a_claimed_length_costs_no_memory() {
     const CONNECTIONS: usize = 200;
-    const GROWTH_MAX: u64 = 24 << 20;
+    const GROWTH_MAX: u64 = 8 << 20;
     let server = process::start(&[]);
     let mut witness = Client::connect(server.addr);
     // Everything that is made at first use is there.
