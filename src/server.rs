@@ -209,7 +209,7 @@ impl Scan {
         let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
         let liveness = &config.liveness;
         let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
-        let mut prints = Liveness::new(uptime(&core), Duration::from_secs(60), liveness.print_interval);
+        let mut prints = Liveness::unless_zero(uptime(&core), Duration::from_secs(60), liveness.print_interval);
         let run = move || {
             loop {
                 let now = uptime(&core);
