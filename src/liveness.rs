@@ -45,6 +45,14 @@ impl Liveness {
         }
     }
 
+    /// The timetable of something that an operator can switch off: an interval of zero is never.
+    pub fn unless_zero(started: Millis, first_after: Duration, interval: Duration) -> Self {
+        if interval.is_zero() {
+            return Self::new(started, Duration::MAX, Duration::MAX);
+        }
+        Self::new(started, first_after, interval)
+    }
+
     /// When the next scan is due.
     pub fn due(&self) -> Millis {
         self.due
@@ -234,6 +242,16 @@ mod tests {
         assert!(!never.begin(1_000_000));
         assert!(always.begin(1));
         assert_eq!(always.due(), 2);
+    }
+
+    #[test]
+    fn what_an_operator_switched_off_is_never_due() {
+        let mut off = Liveness::unless_zero(1, Duration::from_secs(60), Duration::ZERO);
+        let mut on = Liveness::unless_zero(1, Duration::from_secs(60), Duration::from_secs(600));
+
+        assert!(!off.begin(1_000_000_000_000));
+        assert!(!on.begin(60_000));
+        assert!(on.begin(60_001));
     }
 
     #[test]

@@ -233,8 +233,7 @@ impl Scan {
         let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
         let liveness = &config.liveness;
         let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
-        let mut prints = (!liveness.print_interval.is_zero())
-            .then(|| Liveness::new(uptime(&core), FIRST_PRINT_AFTER, liveness.print_interval));
+        let mut prints = Liveness::unless_zero(uptime(&core), FIRST_PRINT_AFTER, liveness.print_interval);
         let run = move || {
             loop {
                 // A change counts at the latest after the old interval; nobody is woken for it.
