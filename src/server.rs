@@ -17,6 +17,7 @@ use crate::body::Limits;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::dispatch::{Gate, Lane, Worker};
+use crate::inline::Inline;
 use crate::kv::KvStore;
 use crate::liveness::{self, Liveness};
 use crate::net::{Connections, Listener, NetConfig, Server};
@@ -119,6 +120,17 @@ impl NameServer {
             serving: Some(serving),
             scan: Some(scan),
         })
+    }
+
+    /// A client of this server on the caller's own thread, with plugin instances of its own. It needs no [`serve`]: no
+    /// socket, no worker and no scan takes part.
+    ///
+    /// [`serve`]: Self::serve
+    ///
+    /// # Errors
+    /// When the machine refuses what waiting for a reply takes.
+    pub fn inline(&self) -> std::io::Result<Inline> {
+        Inline::new(self.worker_factory()(), self.lane_factory()())
     }
 
     fn worker_factory(&self) -> impl Fn() -> Worker + Send + Sync + 'static {
