@@ -40,6 +40,8 @@ pub(crate) struct Runner {
     limits: RunnerLimits,
     /// One place per plugin of the catalogue.
     instances: Vec<Option<Instance>>,
+    /// What the next call reads into and builds up; one is made, and then used again and again.
+    spare: Option<Box<Handling>>,
 }
 
 /// What became of a request.
@@ -67,63 +69,57 @@ enum Wait {
 impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
-        Self { catalogue, core, limits, instances }
+        Self { catalogue, core, limits, instances, spare: None }
     }
 
     /// Lets the plugin of `target` answer, and appends the reply to `out`.
     pub(crate) fn answer(&mut self, target: &Target, request: Request, out: &mut BytesMut) -> Answer {
         let opaque = request.command.opaque;
         let is_oneway = request.command.is_oneway();
-        let (request, draft, writes) = self.process(target.plugin, request);
-        if is_oneway {
-            return Answer::Done;
-        }
+        let (request, mut handling) = self.process(target.plugin, request);
+        let answer = if is_oneway { Answer::Done } else { self.reply(opaque, request, &mut handling, out) };
+        handling.reset();
+        self.spare = Some(handling);
+        answer
+    }
+
+    fn reply(&mut self, opaque: i32, request: Request, handling: &mut Handling, out: &mut BytesMut) -> Answer {
         let serialize_type = self.limits.serialize_type;
-        let wait = match &draft {
+        let wait = match &handling.draft {
             Draft { forward: Some(name), .. } => {
                 Some(Wait::Upstream { name: name.clone(), command: request.command.clone() })
             }
             // Without a write there is nothing to wait for.
-            Draft { when_durable: true, .. } => writes.map(Wait::Durable),
+            Draft { when_durable: true, .. } => handling.writes.take().map(Wait::Durable),
             _ => None,
         };
         let Some(wait) = wait else {
-            self.encode(request, draft, out);
+            self.encode(request, handling, out);
             return Answer::Done;
         };
         let mut reply = BytesMut::new();
-        self.encode(request, draft, &mut reply);
+        self.encode(request, handling, &mut reply);
         Answer::Later(Box::new(Pending { opaque, serialize_type, reply: reply.freeze(), wait }))
     }
 
     /// Enters the processor. A failure of the plugin becomes a reply that says so.
-    fn process(&mut self, plugin: usize, request: Request) -> (Request, Draft, Option<Writes>) {
-        let handling = Handling {
-            draft: Draft::default(),
-            may_write: self.limits.may_write,
-            wrote: false,
-            tables: None,
-            routes: Vec::new(),
-            writes: None,
-            reply_size_max: self.limits.reply_size_max,
-        };
-        let call = Call { request, part: Part::Handle(Box::new(handling)) };
-        let (call, outcome) = self.enter(plugin, call);
-        let Call { request, part: Part::Handle(handling) } = call else {
+    fn process(&mut self, plugin: usize, request: Request) -> (Request, Box<Handling>) {
+        let new = || Box::new(Handling::new(self.limits.may_write, self.limits.reply_size_max));
+        let handling = self.spare.take().unwrap_or_else(new);
+        let (call, outcome) = self.enter(plugin, Call { request, part: Part::Handle(handling) });
+        let Call { request, part: Part::Handle(mut handling) } = call else {
             unreachable!("a call keeps its part");
         };
-        match outcome {
-            Ok(()) => (request, handling.draft, handling.writes),
-            Err(error) => {
-                let name = &self.catalogue.plugins()[plugin].name;
-                let code = request.command.code;
-                tracing::error!(
-                    plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, "the plugin failed: {error}"
-                );
-                let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
-                (request, Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark), handling.writes)
-            }
+        if let Err(error) = outcome {
+            let name = &self.catalogue.plugins()[plugin].name;
+            let code = request.command.code;
+            tracing::error!(
+                plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, "the plugin failed: {error}"
+            );
+            let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
+            handling.draft = Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark);
         }
+        (request, handling)
     }
 
     /// Enters a plugin's instance, and drops the instance if it failed.
@@ -137,28 +133,33 @@ impl Runner {
                 Err(error) => return (call, Err(error)),
             },
         };
-        let began = self.core.clock.monotonic();
+        // Reading the clock costs as much as half an entry.
+        let began = known.is_timed().then(|| self.core.clock.monotonic());
         let (call, outcome) = instance.enter(call, self.limits.deadline);
-        known.note_call(self.core.clock.monotonic().saturating_sub(began));
+        if let Some(began) = began {
+            known.note_call(self.core.clock.monotonic().saturating_sub(began));
+        }
         if outcome.is_err() {
             *slot = None;
         }
         (call, outcome)
     }
 
-    fn encode(&mut self, request: Request, draft: Draft, out: &mut BytesMut) {
+    fn encode(&mut self, request: Request, handling: &Handling, out: &mut BytesMut) {
         let opaque = request.command.opaque;
         let serialize_type = self.limits.serialize_type;
-        let DraftBody::Route { route, style, order_topic_conf } = draft.body else {
-            return encode::reply(&draft, opaque, serialize_type, out);
+        let draft = &handling.draft;
+        let DraftBody::Route { route, style, order_topic_conf } = &draft.body else {
+            return encode::reply(draft, opaque, serialize_type, out);
         };
+        let route = handling.route(*route).expect("the handle was checked when it came");
         let order_topic_conf = order_topic_conf.as_deref();
         let active = self.catalogue.chain().iter().any(|slot| holds(&slot.condition, &request, &self.core));
-        let head = encode::Head { opaque, serialize_type, style, fields: draft.fields.as_ref() };
+        let head = encode::Head { opaque, serialize_type, style: *style, fields: draft.fields.as_ref() };
         if !active {
-            return encode::route(&head, &route, order_topic_conf, out);
+            return encode::route(&head, route, order_topic_conf, out);
         }
-        match self.apply_policies(request, RouteView::new(route)) {
+        match self.apply_policies(request, RouteView::new(route.clone())) {
             Ok(view) => encode::view(&head, &view, order_topic_conf, out),
             Err(failure) => encode::reply(&failure, opaque, serialize_type, out),
         }

@@ -25,7 +25,7 @@ impl reply::Host for PluginState {
         within(remark.len(), FIELD_BYTES_MAX, "a remark")?;
         let draft = &mut self.handling()?.draft;
         draft.code = code;
-        draft.remark = Some(remark);
+        draft.remark = Some(remark.into());
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl reply::Host for PluginState {
         style: reply::JsonStyle,
         order_topic_conf: Option<String>,
     ) -> wasmtime::Result<()> {
-        let route = self.route(route)?.clone();
+        self.route(route)?;
         let style = match style {
             reply::JsonStyle::Standard => Style::Standard,
             reply::JsonStyle::BareKeys => Style::BareKeys,

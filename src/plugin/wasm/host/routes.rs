@@ -12,6 +12,9 @@ use crate::route::{Group, Name, Topic};
 /// What one `next` returns at most, so that no crossing is long.
 const PAGE_MAX: usize = 4096;
 
+/// The handle of no route.
+const NO_ROUTE: u32 = 0;
+
 /// A walk over topics.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct TopicCursor {
@@ -35,8 +38,8 @@ impl routes::Host for PluginState {
     }
 
     fn find_by_field(&mut self, name: String) -> wasmtime::Result<u32> {
-        let tables = self.tables()?;
-        let route = self.request()?.field(&name).and_then(|topic| tables.route(topic));
+        let Some(topic) = self.request()?.command.field(&name).cloned() else { return Ok(NO_ROUTE) };
+        let route = self.tables()?.route(&topic);
         self.keep_route(route)
     }
 
