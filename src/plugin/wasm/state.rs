@@ -125,9 +125,10 @@ impl PluginState {
         }
     }
 
-    /// Gives out a handle for a route; 0 for none.
-    pub(crate) fn keep_route(&mut self, route: Option<Route>) -> wasmtime::Result<u32> {
-        let Some(route) = route else { return Ok(0) };
+    /// Gives out a handle for the route of a topic; 0 for none.
+    pub(crate) fn find_route(&mut self, topic: Option<&str>) -> wasmtime::Result<u32> {
+        let tables = self.tables()?;
+        let Some(route) = topic.and_then(|topic| tables.route(topic)) else { return Ok(0) };
         let routes = &mut self.handling()?.routes;
         if routes.len() == ROUTES_MAX {
             return Err(wasmtime::Error::msg(format!("more than {ROUTES_MAX} route handles in one call")));

@@ -12,9 +12,6 @@ use crate::route::{Group, Name, Topic};
 /// What one `next` returns at most, so that no crossing is long.
 const PAGE_MAX: usize = 4096;
 
-/// The handle of no route.
-const NO_ROUTE: u32 = 0;
-
 /// A walk over topics.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct TopicCursor {
@@ -33,14 +30,12 @@ pub struct GroupCursor {
 
 impl routes::Host for PluginState {
     fn find(&mut self, topic: String) -> wasmtime::Result<u32> {
-        let route = self.tables()?.route(&topic);
-        self.keep_route(route)
+        self.find_route(Some(&topic))
     }
 
     fn find_by_field(&mut self, name: String) -> wasmtime::Result<u32> {
-        let Some(topic) = self.request()?.command.field(&name).cloned() else { return Ok(NO_ROUTE) };
-        let route = self.tables()?.route(&topic);
-        self.keep_route(route)
+        let topic = self.request()?.command.field(&name).cloned();
+        self.find_route(topic.as_deref())
     }
 
     fn describe(&mut self, route: u32) -> wasmtime::Result<routes::TopicRoute> {
