@@ -26,6 +26,8 @@ pub mod route;
 pub mod cli;
 #[cfg(feature = "server")]
 mod dispatch;
+#[cfg(feature = "server")]
+pub mod inline;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "server")]

@@ -17,6 +17,7 @@ use crate::body::Limits;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
+use crate::inline::Inline;
 use crate::kv::KvStore;
 use crate::liveness::{self, Liveness};
 use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
@@ -123,6 +124,17 @@ impl NameServer {
             serving: Some(serving),
             scan: Some(scan),
         })
+    }
+
+    /// A client of this server on the caller's own thread, with plugin instances of its own. It needs no [`serve`]: no
+    /// socket, no worker and no scan takes part.
+    ///
+    /// [`serve`]: Self::serve
+    ///
+    /// # Errors
+    /// When the machine refuses what waiting for a reply takes.
+    pub fn inline(&self) -> std::io::Result<Inline> {
+        Inline::new(self.worker_factory()(), self.lane_factory()())
     }
 
     fn worker_factory(&self) -> impl Fn() -> Worker + Send + Sync + 'static {
@@ -239,7 +251,7 @@ impl Scan {
                 // A change counts at the latest after the old interval; nobody is woken for it.
                 scans.set_interval(core.settings.switches().scan_interval);
                 let now = uptime(&core);
-                let wait = scans.wait(now).min(prints.as_ref().map_or(Duration::MAX, |prints| prints.wait(now)));
+                let wait = scans.wait(now).min(prints.wait(now));
                 if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -247,7 +259,7 @@ impl Scan {
                 if scans.begin(now) {
                     scan(&core, &connections);
                 }
-                if prints.as_mut().is_some_and(|prints| prints.begin(now)) {
+                if prints.begin(now) {
                     print(&core);
                 }
             }

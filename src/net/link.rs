@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -22,6 +22,35 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection that no socket stands behind: for a caller in this process. It stays open until it is dropped.
+    pub fn without_socket(peer: SocketAddr) -> Self {
+        let opened_at = tokio::time::Instant::now().into_std();
+        Self { link: Link::new(peer, opened_at, &NetConfig::default(), &Arc::new(Totals::new(0))) }
+    }
+
+    /// Where a job of this connection sends its reply.
+    pub(crate) fn reply_sink(&self) -> ReplySink {
+        ReplySink::new(&self.link)
+    }
+
+    /// The replies that were sent through sinks, in order, once no sink is left. Only for a connection without a socket:
+    /// any other has a worker that takes them.
+    pub(crate) async fn delayed_replies(&self) -> Vec<Bytes> {
+        std::future::poll_fn(|cx| {
+            self.link.set_waker(cx.waker().clone());
+            // The wish before the look, as the other side does the reverse.
+            let _ = self.link.watch(true);
+            if self.link.delayed() > 0 { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        let mut replies = Vec::new();
+        // Nobody signals a connection that no worker knows.
+        let _ = self.link.take_mail(&mut replies);
+        // No lane queue waits for room here.
+        let _ = self.link.sent(replies.iter().map(Bytes::len).sum());
+        replies
+    }
+
     /// Never used twice in the life of a process.
     pub fn id(&self) -> ConnectionId {
         self.link.id

@@ -1,10 +1,11 @@
 //! The reply while a processor is building it.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 use crate::body::route::Style;
 use crate::remoting::Fields;
-use crate::route::Route;
 
 /// Java: `RemotingCommand.createResponseCommand` starts every response like this.
 const NOT_SET: (i32, &str) = (1, "not set any response code");
@@ -13,7 +14,7 @@ const NOT_SET: (i32, &str) = (1, "not set any response code");
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) code: i32,
-    pub(crate) remark: Option<String>,
+    pub(crate) remark: Option<Cow<'static, str>>,
     /// None leaves `extFields` out; an empty list writes `{}`.
     pub(crate) fields: Option<Fields>,
     pub(crate) body: DraftBody,
@@ -32,8 +33,8 @@ pub(crate) enum DraftBody {
     Bytes(BytesMut),
     /// A route, which the policy chain has yet to see. It never enters the sandbox.
     Route {
-        /// As read by the call.
-        route: Route,
+        /// The handle of a route that the call was given.
+        route: u32,
         /// How to write it.
         style: Style,
         /// `orderTopicConf`.
@@ -46,7 +47,7 @@ impl Default for Draft {
         let (code, remark) = NOT_SET;
         Self {
             code,
-            remark: Some(remark.to_owned()),
+            remark: Some(Cow::Borrowed(remark)),
             fields: None,
             body: DraftBody::Empty,
             when_durable: false,
@@ -58,13 +59,13 @@ impl Default for Draft {
 impl Draft {
     /// A reply that is only a code and a remark.
     pub(crate) fn failure(code: i32, remark: String) -> Self {
-        Self { code, remark: Some(remark), ..Self::default() }
+        Self { code, remark: Some(remark.into()), ..Self::default() }
     }
 
     /// Sets how it went. A route is an answer of success only, so another outcome takes it back.
     pub(crate) fn set_outcome(&mut self, code: i32, remark: Option<String>) {
         self.code = code;
-        self.remark = remark;
+        self.remark = remark.map(Cow::Owned);
         if matches!(self.body, DraftBody::Route { .. }) {
             self.body = DraftBody::Empty;
         }

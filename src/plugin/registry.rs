@@ -11,13 +11,14 @@
 //! * Grants and overrides hang on the origin of the bytes (embedded, or a configured file), never on the name that a
 //!   plugin gives itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::core::Core;
@@ -222,11 +223,13 @@ impl Plugin {
             || (!self.prepared.imports_wasi && self.fast_calls.load(Ordering::Relaxed) >= FAST_CALLS_BEFORE_WORKER)
     }
 
+    /// Whether somebody has to [`note`](Self::note_call) how long its calls take. For an embedded plugin nobody has.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.origin != Origin::Embedded
+    }
+
     /// Notes how long a call took. One slow call, and it has to show again that it is fast.
     pub(crate) fn note_call(&self, took: Duration) {
-        if self.origin == Origin::Embedded {
-            return;
-        }
         if took > FAST_CALL {
             self.fast_calls.store(0, Ordering::Relaxed);
         } else if self.fast_calls.load(Ordering::Relaxed) < FAST_CALLS_BEFORE_WORKER {

@@ -46,6 +46,8 @@ pub(crate) struct Runner {
     instances: Vec<Option<Instance>>,
     /// A plugin that always fails must not fill the log.
     failures: LogLimit,
+    /// What the next call reads into and builds up; one is made, and then used again and again.
+    spare: Option<Box<Handling>>,
 }
 
 /// What became of a request.
@@ -73,7 +75,8 @@ enum Wait {
 impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
-        Self { catalogue, core, limits, instances, failures: LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1)) }
+        let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
+        Self { catalogue, core, limits, instances, spare: None, failures }
     }
 
     /// Appends a refusal.
@@ -85,61 +88,56 @@ impl Runner {
     pub(crate) fn answer(&mut self, target: &Target, request: Request, out: &mut BytesMut) -> Answer {
         let opaque = request.command.opaque;
         let is_oneway = request.command.is_oneway();
-        let (request, draft, writes) = self.process(target, request);
-        if is_oneway {
-            return Answer::Done;
-        }
+        let (request, mut handling) = self.process(target, request);
+        let answer = if is_oneway { Answer::Done } else { self.reply(opaque, request, &mut handling, out) };
+        handling.reset();
+        self.spare = Some(handling);
+        answer
+    }
+
+    fn reply(&mut self, opaque: i32, request: Request, handling: &mut Handling, out: &mut BytesMut) -> Answer {
         let serialize_type = self.limits.serialize_type;
-        let wait = match &draft {
+        let wait = match &handling.draft {
             Draft { forward: Some(name), .. } => {
                 detached(&request.command).map(|command| Wait::Upstream { name: name.clone(), command })
             }
             // Without a write there is nothing to wait for.
-            Draft { when_durable: true, .. } => writes.map(Wait::Durable),
+            Draft { when_durable: true, .. } => handling.writes.take().map(Wait::Durable),
             _ => None,
         };
         let Some(wait) = wait else {
-            self.encode(request, draft, out);
+            self.encode(request, handling, out);
             return Answer::Done;
         };
         let mut reply = BytesMut::new();
-        self.encode(request, draft, &mut reply);
+        self.encode(request, handling, &mut reply);
         Answer::Later(Box::new(Pending { opaque, serialize_type, reply: reply.freeze(), wait }))
     }
 
     /// Enters the processor. A failure of the plugin becomes a reply that says so.
-    fn process(&mut self, target: &Target, request: Request) -> (Request, Draft, Option<Writes>) {
+    fn process(&mut self, target: &Target, request: Request) -> (Request, Box<Handling>) {
         let plugin = target.plugin;
-        let handling = Handling {
-            draft: Draft::default(),
-            // A plugin may still be in the lane with a code that asks for a worker; it must not lose a right later.
-            may_write: self.limits.may_write && !target.wants_worker(),
-            wrote: false,
-            tables: None,
-            routes: Vec::new(),
-            writes: None,
-            reply_size_max: self.limits.reply_size_max,
-        };
-        let call = Call { request, part: Part::Handle(Box::new(handling)) };
-        let (call, outcome) = self.enter(plugin, call);
-        let Call { request, part: Part::Handle(handling) } = call else {
+        let mut handling =
+            self.spare.take().unwrap_or_else(|| Box::new(Handling::new(false, self.limits.reply_size_max)));
+        // A plugin may still be in the lane with a code that asks for a worker; it must not lose a right later.
+        handling.may_write = self.limits.may_write && !target.wants_worker();
+        let (call, outcome) = self.enter(plugin, Call { request, part: Part::Handle(handling) });
+        let Call { request, part: Part::Handle(mut handling) } = call else {
             unreachable!("a call keeps its part");
         };
-        match outcome {
-            Ok(()) => (request, handling.draft, handling.writes),
-            Err(error) => {
-                let name = &self.catalogue.plugins()[plugin].name;
-                let code = request.command.code;
-                self.failures.note(|suppressed| {
-                    tracing::error!(
-                        plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, suppressed,
-                        "the plugin failed: {error}"
-                    );
-                });
-                let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
-                (request, Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark), handling.writes)
-            }
+        if let Err(error) = outcome {
+            let name = &self.catalogue.plugins()[plugin].name;
+            let code = request.command.code;
+            self.failures.note(|suppressed| {
+                tracing::error!(
+                    plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, suppressed,
+                    "the plugin failed: {error}"
+                );
+            });
+            let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
+            handling.draft = Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark);
         }
+        (request, handling)
     }
 
     /// Enters a plugin's instance, and drops the instance if it failed.
@@ -153,9 +151,12 @@ impl Runner {
                 Err(error) => return (call, Err(error)),
             },
         };
-        let began = self.core.clock.monotonic();
+        // Reading the clock costs as much as half an entry.
+        let began = known.is_timed().then(|| self.core.clock.monotonic());
         let (call, outcome) = instance.enter(call, self.limits.deadline);
-        known.note_call(self.core.clock.monotonic().saturating_sub(began));
+        if let Some(began) = began {
+            known.note_call(self.core.clock.monotonic().saturating_sub(began));
+        }
         match outcome {
             Ok(()) => self.instances[plugin] = Some(instance),
             Err(CallError::Leak) => {
@@ -167,19 +168,21 @@ impl Runner {
         (call, outcome)
     }
 
-    fn encode(&mut self, request: Request, draft: Draft, out: &mut BytesMut) {
+    fn encode(&mut self, request: Request, handling: &Handling, out: &mut BytesMut) {
         let opaque = request.command.opaque;
         let serialize_type = self.limits.serialize_type;
-        let DraftBody::Route { route, style, order_topic_conf } = draft.body else {
-            return encode::reply(&draft, opaque, serialize_type, out);
+        let draft = &handling.draft;
+        let DraftBody::Route { route, style, order_topic_conf } = &draft.body else {
+            return encode::reply(draft, opaque, serialize_type, out);
         };
+        let route = handling.route(*route).expect("the handle was checked when it came");
         let order_topic_conf = order_topic_conf.as_deref();
         let active = self.catalogue.chain().iter().any(|slot| holds(&slot.condition, &request, &self.core));
-        let head = encode::Head { opaque, serialize_type, style, fields: draft.fields.as_ref() };
+        let head = encode::Head { opaque, serialize_type, style: *style, fields: draft.fields.as_ref() };
         if !active {
-            return encode::route(&head, &route, order_topic_conf, out);
+            return encode::route(&head, route, order_topic_conf, out);
         }
-        match self.apply_policies(request, RouteView::new(route)) {
+        match self.apply_policies(request, RouteView::new(route.clone())) {
             Ok(view) => encode::view(&head, &view, order_topic_conf, out),
             Err(failure) => encode::reply(&failure, opaque, serialize_type, out),
         }

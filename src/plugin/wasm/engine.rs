@@ -11,6 +11,7 @@ use wasmtime_wasi::p2::DynPollable;
 
 use super::bindings::fingerpost::nameserver as contract;
 use super::cache::Cache;
+use super::host::by_hand;
 use super::instance::Prepared;
 use super::state::PluginState;
 use crate::plugin::manifest::Kind;
@@ -138,6 +139,12 @@ fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<Plug
         }
         Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, |state| state)?,
     }
+    linker.allow_shadowing(true);
+    by_hand::link_common(&mut linker)?;
+    if kind == Kind::Processor {
+        by_hand::link_processor(&mut linker)?;
+    }
+    linker.allow_shadowing(false);
     // Ordinary toolchains import WASI whether the code needs it or not. What they get is empty: no files, no sockets,
     // no environment.
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;

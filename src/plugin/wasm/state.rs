@@ -20,6 +20,9 @@ use crate::route::{Route, Tables};
 /// More route handles than this in one call is a runaway guest.
 const ROUTES_MAX: usize = 4096;
 
+/// Room for this many is kept from one call to the next.
+const ROUTES_KEPT: usize = 4;
+
 /// The data of one instance's store.
 pub(crate) struct PluginState {
     pub(crate) core: Arc<Core>,
@@ -67,6 +70,34 @@ pub(crate) struct Handling {
     pub(crate) reply_size_max: usize,
 }
 
+impl Handling {
+    /// Before anything was read or said.
+    pub(crate) fn new(may_write: bool, reply_size_max: usize) -> Self {
+        Self {
+            draft: Draft::default(),
+            may_write,
+            wrote: false,
+            tables: None,
+            routes: Vec::new(),
+            writes: None,
+            reply_size_max,
+        }
+    }
+
+    /// As new, for the next call, with the room that the last one needed if that was not unusual.
+    pub(crate) fn reset(&mut self) {
+        let mut routes = std::mem::take(&mut self.routes);
+        routes.clear();
+        routes.shrink_to(ROUTES_KEPT);
+        *self = Self { routes, ..Self::new(self.may_write, self.reply_size_max) };
+    }
+
+    /// The route behind a handle; none for one that this call was not given.
+    pub(crate) fn route(&self, handle: u32) -> Option<&Route> {
+        self.routes.get((handle as usize).checked_sub(1)?)
+    }
+}
+
 impl PluginState {
     pub(crate) fn request(&self) -> wasmtime::Result<&Request> {
         self.call.as_ref().map(|call| &call.request).ok_or_else(outside)
@@ -87,15 +118,17 @@ impl PluginState {
     }
 
     /// The moment of this call.
-    pub(crate) fn tables(&mut self) -> wasmtime::Result<Arc<Tables>> {
-        let core = Arc::clone(&self.core);
-        let handling = self.handling()?;
-        Ok(Arc::clone(handling.tables.get_or_insert_with(|| core.routes.tables())))
+    pub(crate) fn tables(&mut self) -> wasmtime::Result<&Tables> {
+        match self.call.as_mut().map(|call| &mut call.part) {
+            Some(Part::Handle(handling)) => Ok(handling.tables.get_or_insert_with(|| self.core.routes.tables())),
+            _ => Err(outside()),
+        }
     }
 
-    /// Gives out a handle for a route; 0 for none.
-    pub(crate) fn keep_route(&mut self, route: Option<Route>) -> wasmtime::Result<u32> {
-        let Some(route) = route else { return Ok(0) };
+    /// Gives out a handle for the route of a topic; 0 for none.
+    pub(crate) fn find_route(&mut self, topic: Option<&str>) -> wasmtime::Result<u32> {
+        let tables = self.tables()?;
+        let Some(route) = topic.and_then(|topic| tables.route(topic)) else { return Ok(0) };
         let routes = &mut self.handling()?.routes;
         if routes.len() == ROUTES_MAX {
             return Err(wasmtime::Error::msg(format!("more than {ROUTES_MAX} route handles in one call")));
@@ -106,10 +139,8 @@ impl PluginState {
 
     /// The route behind a handle.
     pub(crate) fn route(&mut self, handle: u32) -> wasmtime::Result<&Route> {
-        let index = (handle as usize).checked_sub(1);
-        let routes = &self.handling()?.routes;
-        index
-            .and_then(|index| routes.get(index))
+        self.handling()?
+            .route(handle)
             .ok_or_else(|| wasmtime::Error::msg(format!("route handle {handle} was not given out in this call")))
     }
 

@@ -62,7 +62,7 @@ impl reply::Host for PluginState {
         style: reply::JsonStyle,
         order_topic_conf: Option<String>,
     ) -> wasmtime::Result<()> {
-        let route = self.route(route)?.clone();
+        self.route(route)?;
         let style = match style {
             reply::JsonStyle::Standard => Style::Standard,
             reply::JsonStyle::BareKeys => Style::BareKeys,

@@ -30,14 +30,12 @@ pub struct GroupCursor {
 
 impl routes::Host for PluginState {
     fn find(&mut self, topic: String) -> wasmtime::Result<u32> {
-        let route = self.tables()?.route(&topic);
-        self.keep_route(route)
+        self.find_route(Some(&topic))
     }
 
     fn find_by_field(&mut self, name: String) -> wasmtime::Result<u32> {
-        let tables = self.tables()?;
-        let route = self.request()?.field(&name).and_then(|topic| tables.route(topic));
-        self.keep_route(route)
+        let topic = self.request()?.command.field(&name).cloned();
+        self.find_route(topic.as_deref())
     }
 
     fn describe(&mut self, route: u32) -> wasmtime::Result<routes::TopicRoute> {

@@ -1,0 +1,102 @@
+//! Answering frames on the caller's own thread, with no socket: for benchmarks and simulations.
+//!
+//! A frame goes the way it goes on a connection: through the worker's half, and, when that hands it over, through the
+//! write lane's half, here on the same thread. What is left out is the sockets, the event loop and the queue before the
+//! lane.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::dispatch::{Lane, Worker};
+use crate::net::{CloseReason, Connection, LaneService, Service, Step};
+
+/// One client of a name server, inside the server's process. Dropped, it is a connection that closed: the brokers that it
+/// registered are forgotten.
+pub struct Inline {
+    worker: Worker,
+    lane: Lane,
+    connection: Connection,
+    /// Waits for replies that come from another thread.
+    waiting: tokio::runtime::Runtime,
+}
+
+impl Inline {
+    pub(crate) fn new(worker: Worker, lane: Lane) -> std::io::Result<Self> {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let waiting = tokio::runtime::Builder::new_current_thread().build()?;
+        Ok(Self { worker, lane, connection: Connection::without_socket(peer), waiting })
+    }
+
+    /// Answers one whole frame, and appends the reply to `out` if there is one. Waits for a reply that needs a disk or
+    /// another name server, so it must not be called on a thread that runs an event loop.
+    ///
+    /// # Errors
+    /// What would have closed the connection. The caller may go on with the next frame all the same.
+    pub fn answer(&mut self, frame: Bytes, out: &mut BytesMut) -> Result<(), CloseReason> {
+        match self.worker.call(frame, &self.connection, out) {
+            Step::Done => {}
+            Step::Body(body) => out.extend_from_slice(&body),
+            Step::Lane(job) => {
+                self.lane.run(job, self.connection.reply_sink());
+                let replies = self.waiting.block_on(self.connection.delayed_replies());
+                replies.iter().for_each(|reply| out.extend_from_slice(reply));
+            }
+            Step::Later(reply) => out.extend_from_slice(&self.waiting.block_on(reply)),
+            Step::Close(reason) => return Err(reason),
+        }
+        self.worker.batch_end();
+        Ok(())
+    }
+}
+
+impl Drop for Inline {
+    fn drop(&mut self) {
+        self.lane.connection_closed(self.connection.id());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::{Config, Loaded, Overlay, Place, Settings};
+    use crate::remoting::{Command, Fields, RequestCode, SerializeType};
+    use crate::server::NameServer;
+
+    fn frame(code: i32, fields: &[(&'static str, &'static str)]) -> Bytes {
+        let fields = Fields::from_iter(fields.iter().copied());
+        let request = Command { fields: Some(fields), ..Command::request(RequestCode(code), 7) };
+        let mut out = BytesMut::new();
+        request.encode(SerializeType::Json, &mut out).unwrap();
+        out.freeze()
+    }
+
+    #[test]
+    fn a_write_that_waits_for_the_disk_and_the_read_after_it_are_answered_on_the_callers_thread() {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.net.bind_address = [127, 0, 0, 1].into();
+        config.net.listen_port = 0;
+        config.kv.path = home.path().join("kvConfig.json");
+        config.plugins.dirs = Vec::new();
+        config.plugins.cache_dir = Place::None;
+        let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
+        let settings = Settings::new(&loaded);
+        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap();
+        let mut client = server.inline().unwrap();
+        let entry = [("namespace", "n"), ("key", "k"), ("value", "v")];
+        let mut out = BytesMut::new();
+
+        client.answer(frame(100, &entry), &mut out).unwrap();
+        let written = Command::decode(out.split().freeze()).unwrap();
+        client.answer(frame(101, &entry[..2]), &mut out).unwrap();
+        let read = Command::decode(out.split().freeze()).unwrap();
+
+        assert_eq!((written.code, written.opaque), (0, 7));
+        assert_eq!(read.field("value").unwrap(), "v");
+        assert!(client.answer(Bytes::from_static(&[0, 0, 0, 4, 0, 0, 0, 9]), &mut out).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! The imports that every lookup calls, linked by hand: a name that a guest passes is looked at where it lies in the
+//! guest's memory. The generated bindings, which serve everything else, copy it into a string first.
+//!
+//! Each function does what the function of the same name beside it does, for the same interface.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, WasmStr};
+
+use super::super::state::PluginState;
+
+type Guest<'a> = StoreContextMut<'a, PluginState>;
+
+/// Replaces what the bindings linked, for both roles.
+pub(in crate::plugin::wasm) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
+    linker.instance("fingerpost:nameserver/settings@0.1.0")?.func_wrap(
+        "flag",
+        |guest: Guest<'_>, (key,): (WasmStr,)| {
+            let key = key.to_str(&guest)?;
+            guest.data().request()?;
+            Ok((guest.data().core.settings.flag(&key),))
+        },
+    )?;
+    linker.instance("fingerpost:nameserver/request@0.1.0")?.func_wrap(
+        "field",
+        |guest: Guest<'_>, (name,): (WasmStr,)| {
+            let name = name.to_str(&guest)?;
+            Ok((guest.data().request()?.field(&name).map(str::to_owned),))
+        },
+    )
+}
+
+/// Replaces what the bindings linked, for processors.
+pub(in crate::plugin::wasm) fn link_processor(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
+    linker.instance("fingerpost:nameserver/routes@0.1.0")?.func_wrap(
+        "find-by-field",
+        |mut guest: Guest<'_>, (name,): (WasmStr,)| {
+            // A share of the frame, because nothing may borrow from the guest while the call's state changes.
+            let topic = guest.data().request()?.command.field(&name.to_str(&guest)?).cloned();
+            Ok((guest.data_mut().find_route(topic.as_deref())?,))
+        },
+    )
+}
