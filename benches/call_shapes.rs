@@ -17,7 +17,7 @@ use fingerpost::body::route::{GroupBody, RouteBody, Style};
 use fingerpost::clock::{Clock, SystemClock};
 use fingerpost::config::{Config, Loaded, Overlay, Place, Settings};
 use fingerpost::inline::Inline;
-use fingerpost::net::frame_length;
+use fingerpost::remoting;
 use fingerpost::remoting::{Command, Response, ResponseCode, SerializeType};
 use fingerpost::route::{Connection, ConnectionId, Registration, Route, RouteTable, TopicConfig, TopicTable};
 use fingerpost::server::NameServer;
@@ -197,7 +197,7 @@ impl Native {
 
     fn write(&self, frame: &Bytes, out: &mut BytesMut) {
         // As a socket would have to.
-        assert!(frame_length(frame, 1 << 24).expect("a valid frame").is_some());
+        assert!(remoting::frame::split(frame, 1 << 24).expect("a valid frame").is_some());
         let command = Command::decode(frame.clone()).expect("a valid frame");
         let topic = command.field("topic").expect("a lookup names its topic");
         let route = self.routes.tables().route(topic).expect("the topic is known");
