@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use crate::dispatch::{Lane, Worker};
 use crate::net::{CloseReason, Connection, LaneService, Service, Step};
 
-/// One client of a name server, inside the server's process. Dropped, it is a connection that closed: the brokers that it
-/// registered are forgotten.
+/// One client of a name server, inside the server's process. Dropped, it is a connection that closed: the brokers that
+/// it registered are forgotten.
 pub struct Inline {
     worker: Worker,
     lane: Lane,

@@ -33,8 +33,8 @@ impl Connection {
         ReplySink::new(&self.link)
     }
 
-    /// The replies that were sent through sinks, in order, once no sink is left. Only for a connection without a socket:
-    /// any other has a worker that takes them.
+    /// The replies that were sent through sinks, in order, once no sink is left. Only for a connection without a
+    /// socket: any other has a worker that takes them.
     pub(crate) async fn delayed_replies(&self) -> Vec<Bytes> {
         std::future::poll_fn(|cx| {
             self.link.set_waker(cx.waker().clone());

@@ -10,8 +10,8 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker, Resource};
 use wasmtime_wasi::p2::DynPollable;
 
 use super::bindings::fingerpost::nameserver as contract;
+use super::by_hand;
 use super::cache::Cache;
-use super::host::by_hand;
 use super::instance::Prepared;
 use super::state::PluginState;
 use crate::plugin::manifest::Kind;

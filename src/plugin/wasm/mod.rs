@@ -1,6 +1,7 @@
 //! The WebAssembly half of the host: the engine, instances, and the interfaces they import.
 
 mod bindings;
+mod by_hand;
 mod cache;
 mod engine;
 mod host;

@@ -1,7 +1,6 @@
 //! The host's side of the contract: one file per interface of `wit/`, under the same name, and one for what is hot.
 
 pub(super) mod bodies;
-pub(super) mod by_hand;
 pub(super) mod clock;
 pub(super) mod kv;
 pub(in crate::plugin) mod log;

@@ -6,12 +6,12 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmStr};
 
-use super::super::state::PluginState;
+use super::state::PluginState;
 
 type Guest<'a> = StoreContextMut<'a, PluginState>;
 
 /// Replaces what the bindings linked, for both roles.
-pub(in crate::plugin::wasm) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
+pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
     linker.instance("fingerpost:nameserver/settings@0.1.0")?.func_wrap(
         "flag",
         |guest: Guest<'_>, (key,): (WasmStr,)| {
@@ -30,7 +30,7 @@ pub(in crate::plugin::wasm) fn link_common(linker: &mut Linker<PluginState>) -> 
 }
 
 /// Replaces what the bindings linked, for processors.
-pub(in crate::plugin::wasm) fn link_processor(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
+pub(super) fn link_processor(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
     linker.instance("fingerpost:nameserver/routes@0.1.0")?.func_wrap(
         "find-by-field",
         |mut guest: Guest<'_>, (name,): (WasmStr,)| {
