@@ -105,8 +105,11 @@ pub(crate) enum RejectReason {
     Manifest(#[from] ManifestError),
     #[error("its manifest says it is a {manifest:?}, but it exports a {export:?}")]
     KindMismatch { manifest: Kind, export: Kind },
-    #[error("the name {0:?} is taken by another plugin")]
-    NameTaken(String),
+    #[error(
+        "the name {name:?} is taken by another plugin; to let this file stand in for it, set `override = true` in \
+         [plugins.files.{file:?}]"
+    )]
+    NameTaken { name: String, file: String },
     #[error(
         "request code {code} is answered by {owner:?}; to let this file take it over, set \
          `override = true` in [plugins.files.{file:?}]"
@@ -245,8 +248,7 @@ impl Loader<'_> {
             let refused = |reason: RejectReason| CatalogueError::Embedded { file, reason: reason.to_string() };
             let plugin = self.examine(bytes, Origin::Embedded).map_err(refused)?;
             names.push(plugin.manifest.name.clone());
-            let switched_on = plugin.manifest.enabled_when.as_deref().is_none_or(|key| self.core.settings.flag(key));
-            if self.config.disabled.contains(&plugin.manifest.name) || !switched_on {
+            if self.config.disabled.contains(&plugin.manifest.name) || !self.is_switched_on(&plugin) {
                 tracing::info!(plugin = %plugin.name, "not used: disabled");
             } else if plugin.manifest.overrides {
                 overriding.push((file, plugin));
@@ -287,8 +289,17 @@ impl Loader<'_> {
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let plugin = self.examine(&bytes, Origin::File(path.to_owned()))?;
+        if !self.is_switched_on(&plugin) {
+            tracing::info!(plugin = %plugin.name, path = %path.display(), "not used: disabled");
+            return Ok(());
+        }
         let overrides = self.config.files.get(&file).is_some_and(|settings| settings.overrides);
         self.admit(plugin, overrides, &file)
+    }
+
+    /// Whether the setting that the plugin waits for is on.
+    fn is_switched_on(&self, plugin: &Plugin) -> bool {
+        plugin.manifest.enabled_when.as_deref().is_none_or(|key| self.core.settings.flag(key))
     }
 
     /// Compiles, links and asks for the manifest.
@@ -339,10 +350,6 @@ impl Loader<'_> {
 
     /// Gives a plugin its codes, or rejects it whole.
     fn admit(&mut self, plugin: Plugin, overrides: bool, file: &str) -> Result<(), RejectReason> {
-        // An override may carry the name of the plugin that it replaces.
-        if !overrides && self.plugins.iter().any(|other| other.name == plugin.name) {
-            return Err(RejectReason::NameTaken(plugin.manifest.name));
-        }
         for entry in &plugin.manifest.codes {
             if let Some(target) = self.codes.get(&entry.code)
                 && !overrides
@@ -350,6 +357,10 @@ impl Loader<'_> {
                 let owner = self.plugins[target.plugin].manifest.name.clone();
                 return Err(RejectReason::CodeTaken { code: entry.code, owner, file: file.to_owned() });
             }
+        }
+        // An override may carry the name of the plugin that it replaces.
+        if !overrides && self.plugins.iter().any(|other| other.name == plugin.name) {
+            return Err(RejectReason::NameTaken { name: plugin.manifest.name, file: file.to_owned() });
         }
         let index = self.plugins.len();
         for entry in &plugin.manifest.codes {
