@@ -74,7 +74,7 @@ impl Runner {
     pub(crate) fn answer(&mut self, target: &Target, request: Request, out: &mut BytesMut) -> Answer {
         let opaque = request.command.opaque;
         let is_oneway = request.command.is_oneway();
-        let (request, draft, writes) = self.process(target.plugin, request);
+        let (request, draft, writes) = self.process(target, request);
         if is_oneway {
             return Answer::Done;
         }
@@ -97,10 +97,12 @@ impl Runner {
     }
 
     /// Enters the processor. A failure of the plugin becomes a reply that says so.
-    fn process(&mut self, plugin: usize, request: Request) -> (Request, Draft, Option<Writes>) {
+    fn process(&mut self, target: &Target, request: Request) -> (Request, Draft, Option<Writes>) {
+        let plugin = target.plugin;
         let handling = Handling {
             draft: Draft::default(),
-            may_write: self.limits.may_write,
+            // A code for a worker may run in the lane for a while; what is denied there must be denied here.
+            may_write: self.limits.may_write && !target.wants_worker(),
             wrote: false,
             tables: None,
             routes: Vec::new(),
