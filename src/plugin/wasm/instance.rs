@@ -13,6 +13,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 use super::engine::TICK;
 use super::limits::{InstanceLimits, SharedMemory};
 use super::state::{Call, PluginState};
+use super::wasi;
 use crate::config::Grant;
 use crate::plugin::core::Core;
 use crate::plugin::manifest::Kind;
@@ -60,11 +61,21 @@ pub(crate) enum CallError {
 pub(crate) struct Instance {
     store: Store<PluginState>,
     entry: Entry,
+    imports_wasi: bool,
 }
 
 enum Entry {
     Handle(TypedFunc<(i32,), ()>),
     Select(TypedFunc<(), ()>),
+}
+
+impl Entry {
+    fn call(&self, store: &mut Store<PluginState>, code: i32) -> wasmtime::Result<()> {
+        match self {
+            Self::Handle(handle) => handle.call(store, (code,)),
+            Self::Select(select) => select.call(store, ()),
+        }
+    }
 }
 
 impl Prepared {
@@ -73,7 +84,7 @@ impl Prepared {
         let (mut store, instance) = self.store(parts)?;
         let describe = instance.get_typed_func::<(), (String,)>(&mut store, self.describe);
         let describe = describe.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
-        store.set_epoch_deadline(ticks(DESCRIBE_DEADLINE));
+        begin(&mut store, DESCRIBE_DEADLINE, self.imports_wasi);
         let (text,) = describe.call(&mut store, ()).map_err(|error| call_error(&error))?;
         Ok(text)
     }
@@ -86,7 +97,7 @@ impl Prepared {
             Kind::Policy => instance.get_typed_func(&mut store, self.entry).map(Entry::Select),
         };
         let entry = entry.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
-        Ok(Instance { store, entry })
+        Ok(Instance { store, entry, imports_wasi: self.imports_wasi })
     }
 
     fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
@@ -95,16 +106,17 @@ impl Prepared {
             name: parts.name,
             grants: parts.grants,
             call: None,
+            deadline: Duration::ZERO,
             resources: ResourceTable::new(),
             wasi: WasiCtxBuilder::new().build(),
-            wasi_resources: ResourceTable::new(),
+            wasi_resources: wasi::resources(),
             limits: InstanceLimits::new(parts.memory),
             log: super::host::log::LogBudget::default(),
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
         // Start functions and initialisers run now.
-        store.set_epoch_deadline(ticks(DESCRIBE_DEADLINE));
+        begin(&mut store, DESCRIBE_DEADLINE, self.imports_wasi);
         let instance = self.pre.instantiate(&mut store);
         let instance = instance.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
         Ok((store, instance))
@@ -118,11 +130,12 @@ impl Instance {
     pub(crate) fn enter(&mut self, call: Call, deadline: Duration) -> (Call, Result<(), CallError>) {
         let code = call.request.command.code;
         self.store.data_mut().call = Some(call);
-        // The deadline is absolute, so it is set before every entry.
-        self.store.set_epoch_deadline(ticks(deadline));
-        let outcome = match &self.entry {
-            Entry::Handle(handle) => handle.call(&mut self.store, (code,)),
-            Entry::Select(select) => select.call(&mut self.store, ()),
+        begin(&mut self.store, deadline, self.imports_wasi);
+        let outcome = if self.imports_wasi {
+            let outcome = wasi::on_a_thread_that_may_block(|| self.entry.call(&mut self.store, code));
+            outcome.unwrap_or_else(|| Err(wasmtime::Error::msg("there is no thread to run it on")))
+        } else {
+            self.entry.call(&mut self.store, code)
         };
         let state = self.store.data_mut();
         let call = state.call.take().expect("nothing else takes the call");
@@ -131,6 +144,15 @@ impl Instance {
         }
         (call, outcome.map_err(|error| call_error(&error)))
     }
+}
+
+/// Sets the deadline. It is absolute, so this is done before every entry.
+fn begin(store: &mut Store<PluginState>, deadline: Duration, imports_wasi: bool) {
+    if imports_wasi {
+        let state = store.data_mut();
+        state.deadline = state.core.clock.monotonic() + deadline;
+    }
+    store.set_epoch_deadline(ticks(deadline));
 }
 
 /// At least one full tick passes before the deadline can.

@@ -7,6 +7,7 @@ mod host;
 mod instance;
 mod limits;
 mod state;
+mod wasi;
 
 pub(super) use cache::hex;
 pub(super) use engine::{Engine, PrepareError};

@@ -4,10 +4,11 @@
 //! reply, route handles) is in the call, so all of it dies with the call, and outside a call every import traps.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::limits::InstanceLimits;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::WasiCtx;
 
 use crate::config::Grant;
 use crate::kv::Writes;
@@ -27,6 +28,9 @@ pub(crate) struct PluginState {
     pub(crate) name: Arc<str>,
     pub(crate) grants: Arc<[Grant]>,
     pub(crate) call: Option<Call>,
+    /// When the call must have ended, by the monotonic clock, for a plugin that imports WASI. Epochs end what runs in
+    /// the guest; this is for what waits in the host.
+    pub(crate) deadline: Duration,
     /// Topic tables and cursors; emptied when a call ends, so that a guest that forgets one leaks nothing.
     pub(crate) resources: ResourceTable,
     pub(crate) wasi: WasiCtx,
@@ -153,10 +157,4 @@ fn grant_name(grant: Grant) -> &'static str {
 
 fn outside() -> wasmtime::Error {
     wasmtime::Error::msg("called outside the export that this interface belongs to")
-}
-
-impl WasiView for PluginState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.wasi_resources }
-    }
 }
