@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use super::core::Core;
 use super::manifest::{CodeEntry, Condition, Kind, Manifest, ManifestError, Run};
 use super::stock;
-use super::wasm::{CallError, Engine, InstanceParts, PrepareError, Prepared, SharedMemory, hex};
+use super::wasm::{CallError, Engine, InstanceParts, LogBudget, PrepareError, Prepared, SharedMemory, hex};
 use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure};
 
 /// A larger file is refused unread.
@@ -53,6 +53,9 @@ pub(crate) struct Plugin {
     pub(crate) grants: Arc<[Grant]>,
     pub(crate) name: Arc<str>,
     memory: Arc<SharedMemory>,
+    log: Arc<LogBudget>,
+    /// Counts the lines about its failures, apart from those that it writes itself.
+    pub(crate) failures: LogBudget,
     digest: [u8; 32],
     fast_calls: AtomicU32,
 }
@@ -226,6 +229,7 @@ impl Plugin {
             name: Arc::clone(&self.name),
             grants: Arc::clone(&self.grants),
             memory: Arc::clone(&self.memory),
+            log: Arc::clone(&self.log),
         }
     }
 }
@@ -311,6 +315,7 @@ impl Loader<'_> {
             name: "".into(),
             grants: Arc::new([]),
             memory: Arc::clone(&memory),
+            log: Arc::default(),
         };
         let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
         let manifest = Manifest::parse(&text)?;
@@ -328,6 +333,8 @@ impl Loader<'_> {
             prepared,
             grants: grants.into(),
             memory,
+            log: Arc::default(),
+            failures: LogBudget::default(),
             digest: Sha256::digest(bytes).into(),
             fast_calls: AtomicU32::new(0),
         })

@@ -119,9 +119,10 @@ impl Runner {
             Err(error) => {
                 let name = &self.catalogue.plugins()[plugin].name;
                 let code = request.command.code;
-                tracing::error!(
-                    plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, "the plugin failed: {error}"
-                );
+                if self.may_tell(plugin) {
+                    let (peer, wrote) = (request.caller.peer(), handling.wrote);
+                    tracing::error!(plugin = %name, code, %peer, wrote, "the plugin failed: {error}");
+                }
                 let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
                 (request, Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark), handling.writes)
             }
@@ -142,10 +143,20 @@ impl Runner {
         let began = self.core.clock.monotonic();
         let (call, outcome) = instance.enter(call, self.limits.deadline);
         known.note_call(self.core.clock.monotonic().saturating_sub(began));
-        if outcome.is_err() {
+        if outcome.is_err() || instance.is_spent() {
             *slot = None;
         }
         (call, outcome)
+    }
+
+    /// Whether a failure may be logged: one that every request brings about must not fill the disk.
+    fn may_tell(&self, plugin: usize) -> bool {
+        let known = &self.catalogue.plugins()[plugin];
+        let untold = known.failures.take(self.core.clock.now());
+        if let Some(untold @ 1..) = untold {
+            tracing::warn!(plugin = %known.name, "{untold} failures of this plugin were not told");
+        }
+        untold.is_some()
     }
 
     fn encode(&mut self, request: Request, draft: Draft, out: &mut BytesMut) {
@@ -183,7 +194,10 @@ impl Runner {
             view = *selected;
             if let Err(error) = outcome {
                 let name = &catalogue.plugins()[*plugin].name;
-                tracing::error!(policy = %name, peer = %request.caller.peer(), ?on_failure, "the policy failed: {error}");
+                if self.may_tell(*plugin) {
+                    let peer = request.caller.peer();
+                    tracing::error!(policy = %name, %peer, ?on_failure, "the policy failed: {error}");
+                }
                 match on_failure {
                     PolicyFailure::Skip => view = before,
                     PolicyFailure::Close => {

@@ -12,6 +12,7 @@ use super::bindings::fingerpost::nameserver as contract;
 use super::cache::Cache;
 use super::instance::Prepared;
 use super::state::PluginState;
+use super::wasi;
 use crate::plugin::manifest::Kind;
 
 /// How often the epoch moves; deadlines are counted in these.
@@ -137,9 +138,8 @@ fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<Plug
         }
         Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, |state| state)?,
     }
-    // Ordinary toolchains import WASI whether the code needs it or not. What they get is empty: no files, no sockets,
-    // no environment.
-    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    // Ordinary toolchains import WASI whether the code needs it or not.
+    wasi::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -168,5 +168,18 @@ impl Drop for Ticker {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wasmtime_is_built_without_component_model_async() {
+        // The feature triples the price of a component call, and any crate of the build could turn it on for all. An
+        // engine without it refuses to support concurrency.
+        assert!(wasmtime::Engine::new(Config::new().concurrency_support(true)).is_err());
+        assert!(wasmtime::Engine::new(&configuration()).is_ok());
     }
 }

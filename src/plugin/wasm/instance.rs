@@ -11,12 +11,16 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi::WasiCtxBuilder;
 
 use super::engine::TICK;
+use super::host::log::LogBudget;
 use super::limits::{InstanceLimits, SharedMemory};
 use super::state::{Call, PluginState};
 use super::wasi;
 use crate::config::Grant;
 use crate::plugin::core::Core;
 use crate::plugin::manifest::Kind;
+
+/// More handles than this at once is a runaway guest; a cursor or a topic table can be large.
+const RESOURCES_MAX: usize = 64;
 
 /// `describe` gets this long: it returns a constant.
 const DESCRIBE_DEADLINE: Duration = Duration::from_millis(500);
@@ -40,6 +44,8 @@ pub(crate) struct InstanceParts {
     pub(crate) grants: Arc<[Grant]>,
     /// Counts the memory of all instances of the plugin.
     pub(crate) memory: Arc<SharedMemory>,
+    /// Counts the lines of all instances of the plugin.
+    pub(crate) log: Arc<LogBudget>,
 }
 
 /// Why a call did not end well. None of these is the client's fault.
@@ -62,6 +68,7 @@ pub(crate) struct Instance {
     store: Store<PluginState>,
     entry: Entry,
     imports_wasi: bool,
+    leaked: bool,
 }
 
 enum Entry {
@@ -97,7 +104,7 @@ impl Prepared {
             Kind::Policy => instance.get_typed_func(&mut store, self.entry).map(Entry::Select),
         };
         let entry = entry.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
-        Ok(Instance { store, entry, imports_wasi: self.imports_wasi })
+        Ok(Instance { store, entry, imports_wasi: self.imports_wasi, leaked: false })
     }
 
     fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
@@ -107,11 +114,11 @@ impl Prepared {
             grants: parts.grants,
             call: None,
             deadline: Duration::ZERO,
-            resources: ResourceTable::new(),
+            resources: resources(),
             wasi: WasiCtxBuilder::new().build(),
             wasi_resources: wasi::resources(),
             limits: InstanceLimits::new(parts.memory),
-            log: super::host::log::LogBudget::default(),
+            log: parts.log,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
@@ -139,11 +146,24 @@ impl Instance {
         };
         let state = self.store.data_mut();
         let call = state.call.take().expect("nothing else takes the call");
-        if !state.resources.is_empty() {
-            state.resources = ResourceTable::new();
-        }
+        self.leaked = !state.resources.is_empty();
         (call, outcome.map_err(|error| call_error(&error)))
     }
+
+    /// Whether the instance must be dropped although its call went well.
+    ///
+    /// One that kept a handle: all handles die with their call, and with the instance goes the place that each of them
+    /// takes in wasmtime's own table, which no limit counts. And one that holds memory while an instance of the same
+    /// plugin was refused some.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.leaked || self.store.data().limits.is_short()
+    }
+}
+
+fn resources() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES_MAX);
+    table
 }
 
 /// Sets the deadline. It is absolute, so this is done before every entry.

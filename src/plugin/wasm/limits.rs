@@ -16,17 +16,23 @@ const TABLE_ENTRIES_MAX: usize = 100_000;
 pub(crate) struct SharedMemory {
     used: AtomicUsize,
     max: usize,
+    /// How often an instance was refused.
+    refusals: AtomicUsize,
 }
 
 impl SharedMemory {
     /// `max` bytes, over all instances.
     pub(crate) fn new(max: usize) -> Self {
-        Self { used: AtomicUsize::new(0), max }
+        Self { used: AtomicUsize::new(0), max, refusals: AtomicUsize::new(0) }
     }
 
     fn take(&self, bytes: usize) -> bool {
         let more = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.max);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        if !taken {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
     }
 
     fn give_back(&self, bytes: usize) {
@@ -39,11 +45,19 @@ impl SharedMemory {
 pub(super) struct InstanceLimits {
     shared: Arc<SharedMemory>,
     held: usize,
+    refusals_before: usize,
 }
 
 impl InstanceLimits {
     pub(super) fn new(shared: Arc<SharedMemory>) -> Self {
-        Self { shared, held: 0 }
+        let refusals_before = shared.refusals.load(Ordering::Relaxed);
+        Self { shared, held: 0, refusals_before }
+    }
+
+    /// Whether this or another instance was refused memory since this one began. Linear memory never shrinks, so what
+    /// one holds the others lack until it goes.
+    pub(super) fn is_short(&self) -> bool {
+        self.shared.refusals.load(Ordering::Relaxed) != self.refusals_before
     }
 }
 
@@ -79,8 +93,11 @@ mod tests {
         let mut second = InstanceLimits::new(Arc::clone(&shared));
 
         assert!(first.memory_growing(0, 60, None).unwrap());
+        assert!(!first.is_short());
         assert!(!second.memory_growing(0, 60, None).unwrap());
+        assert!(first.is_short() && second.is_short());
         drop(first);
         assert!(second.memory_growing(0, 60, None).unwrap());
+        assert!(!InstanceLimits::new(shared).is_short());
     }
 }

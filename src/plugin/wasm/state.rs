@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::host::log::LogBudget;
 use super::limits::InstanceLimits;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
@@ -31,13 +32,13 @@ pub(crate) struct PluginState {
     /// When the call must have ended, by the monotonic clock, for a plugin that imports WASI. Epochs end what runs in
     /// the guest; this is for what waits in the host.
     pub(crate) deadline: Duration,
-    /// Topic tables and cursors; emptied when a call ends, so that a guest that forgets one leaks nothing.
+    /// Topic tables and cursors; an instance that leaves one behind when its call ends is dropped.
     pub(crate) resources: ResourceTable,
     pub(crate) wasi: WasiCtx,
     /// What WASI keeps, which may outlive a call.
     pub(crate) wasi_resources: ResourceTable,
     pub(super) limits: InstanceLimits,
-    pub(crate) log: super::host::log::LogBudget,
+    pub(crate) log: Arc<LogBudget>,
 }
 
 /// One entry into a guest.
