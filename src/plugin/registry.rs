@@ -33,7 +33,7 @@ const COMPONENT_SIZE_MAX: u64 = 64 << 20;
 const FAST_CALLS_BEFORE_WORKER: u32 = 1000;
 
 /// What counts as fast.
-pub(crate) const FAST_CALL: Duration = Duration::from_micros(200);
+const FAST_CALL: Duration = Duration::from_micros(200);
 
 /// Every plugin in use.
 pub(crate) struct Catalogue {
@@ -57,6 +57,13 @@ pub(crate) struct Plugin {
     /// Counts the lines about its failures, apart from those that it writes itself.
     pub(crate) failures: LogBudget,
     digest: [u8; 32],
+    pace: Pace,
+}
+
+/// What is known about how fast a plugin is.
+#[derive(Debug, Default)]
+struct Pace {
+    /// How many calls were fast since the last slow one.
     fast_calls: AtomicU32,
 }
 
@@ -206,19 +213,13 @@ impl Plugin {
     /// Whether a code that asks for a worker may have one. A plugin that is not embedded has to show that it is fast;
     /// one that imports WASI may block, and never may.
     pub(crate) fn may_run_on_worker(&self) -> bool {
-        self.origin == Origin::Embedded
-            || (!self.prepared.imports_wasi && self.fast_calls.load(Ordering::Relaxed) >= FAST_CALLS_BEFORE_WORKER)
+        self.origin == Origin::Embedded || (!self.prepared.imports_wasi && self.pace.is_fast())
     }
 
-    /// Notes how long a call took. One slow call, and it has to show again that it is fast.
+    /// Notes how long a call took.
     pub(crate) fn note_call(&self, took: Duration) {
-        if self.origin == Origin::Embedded {
-            return;
-        }
-        if took > FAST_CALL {
-            self.fast_calls.store(0, Ordering::Relaxed);
-        } else if self.fast_calls.load(Ordering::Relaxed) < FAST_CALLS_BEFORE_WORKER {
-            self.fast_calls.fetch_add(1, Ordering::Relaxed);
+        if self.origin != Origin::Embedded {
+            self.pace.note(took);
         }
     }
 
@@ -230,6 +231,21 @@ impl Plugin {
             grants: Arc::clone(&self.grants),
             memory: Arc::clone(&self.memory),
             log: Arc::clone(&self.log),
+        }
+    }
+}
+
+impl Pace {
+    fn is_fast(&self) -> bool {
+        self.fast_calls.load(Ordering::Relaxed) >= FAST_CALLS_BEFORE_WORKER
+    }
+
+    /// One slow call, and it has to show again that it is fast.
+    fn note(&self, took: Duration) {
+        if took > FAST_CALL {
+            self.fast_calls.store(0, Ordering::Relaxed);
+        } else if !self.is_fast() {
+            self.fast_calls.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -336,7 +352,7 @@ impl Loader<'_> {
             log: Arc::default(),
             failures: LogBudget::default(),
             digest: Sha256::digest(bytes).into(),
-            fast_calls: AtomicU32::new(0),
+            pace: Pace::default(),
         })
     }
 
@@ -438,5 +454,28 @@ impl Target {
     /// Whether the code asks to be answered on the worker.
     pub(crate) fn wants_worker(&self) -> bool {
         self.entry.run == Run::Worker
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_fast_calls_in_a_row_make_a_plugin_fast_and_one_slow_call_ends_it() {
+        let pace = Pace::default();
+        let note = |times: u32, took: Duration| (0..times).for_each(|_| pace.note(took));
+
+        note(999, FAST_CALL);
+        assert!(!pace.is_fast());
+        note(1, FAST_CALL);
+        assert!(pace.is_fast());
+        note(5_000, FAST_CALL);
+        note(1, FAST_CALL * 2);
+        assert!(!pace.is_fast());
+        note(999, FAST_CALL);
+        assert!(!pace.is_fast());
+        note(1, FAST_CALL);
+        assert!(pace.is_fast());
     }
 }
