@@ -5,7 +5,8 @@ use std::fmt::Debug;
 
 use fingerpost_sdk::registrations::{self, Registration, TopicTable};
 use fingerpost_sdk::{
-    Outcome, Processor, Refusal, code, export_processor, field, kv, log, registrations::BodyForm, reply, routes, settings,
+    Outcome, Processor, Refusal, code, export_processor, field, kv, log, registrations::BodyForm, reply, routes,
+    settings,
 };
 
 struct Misbehaving;
@@ -101,6 +102,7 @@ fn many_routes(topic: &str) {
 /// Tries everything that needs a grant, and says what came of it.
 fn write() {
     tell("kv.put", kv::put("misbehaving", "key", Some("value")));
+    reply::when_durable();
     tell("kv.delete", kv::delete("misbehaving", "nothing"));
     tell("settings.update", settings::update(&[("enableTopicList".into(), "true".into())]));
     tell("reply.forward", reply::forward("product"));

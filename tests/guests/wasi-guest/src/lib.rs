@@ -39,7 +39,7 @@ fn tell_what_there_is() {
     tell("directory", environment::initial_cwd());
     tell("files", preopens::get_directories().len());
     let lookup = ip_name_lookup::resolve_addresses(&instance_network::instance_network(), "localhost");
-    tell("lookup", lookup.map(drop));
+    tell("lookup", lookup.is_ok());
 }
 
 fn tell(name: &str, value: impl Debug) {
