@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -30,11 +30,17 @@ pub(crate) struct Server {
 pub(crate) struct TestClock {
     system: SystemClock,
     ahead_ms: AtomicU64,
+    stands_still: AtomicBool,
 }
 
 impl TestClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.ahead_ms.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// From now on nothing takes any time, as far as the server can see; nothing that it does by interval happens.
+    pub(crate) fn stand_still(&self) {
+        self.stands_still.store(true, Ordering::SeqCst);
     }
 }
 
@@ -44,7 +50,7 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.system.monotonic()
+        if self.stands_still.load(Ordering::SeqCst) { Duration::ZERO } else { self.system.monotonic() }
     }
 }
 
@@ -55,6 +61,11 @@ impl Server {
 
     /// Starts a server whose configuration `edit` has changed; it is given the server's own directory as well.
     pub(crate) fn start_with(edit: impl FnOnce(&mut Config, &Path)) -> Self {
+        Self::try_start_with(edit).expect("the server starts")
+    }
+
+    /// The same, for a configuration with which it may not start; then the error says why.
+    pub(crate) fn try_start_with(edit: impl FnOnce(&mut Config, &Path)) -> Result<Self, String> {
         let home = tempfile::tempdir().expect("a temporary directory");
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
@@ -67,16 +78,16 @@ impl Server {
         Self::run(config, home)
     }
 
-    fn run(config: Config, home: tempfile::TempDir) -> Self {
+    fn run(config: Config, home: tempfile::TempDir) -> Result<Self, String> {
         let clock = Arc::new(TestClock::default());
         let mut overlay = Overlay::default();
         overlay.path = Some(home.path().join("overlay.properties"));
         let loaded = Loaded { config, overlay, extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
-        let server = NameServer::bind(loaded.config, settings, clock.clone()).expect("the server binds");
+        let server = NameServer::bind(loaded.config, settings, clock.clone()).map_err(|error| error.to_string())?;
         let running = server.serve().expect("the server serves");
         let address = running.local_addr();
-        Self { running: Some(running), address, clock, home }
+        Ok(Self { running: Some(running), address, clock, home })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -218,7 +229,8 @@ impl Ask {
     /// The bytes on the wire.
     pub(crate) fn frame(&self, opaque: i32) -> Bytes {
         let mut frame = BytesMut::new();
-        let fields: Fields = self.fields.iter().map(|(n, v)| (ByteString::from(n.as_str()), ByteString::from(v.as_str()))).collect();
+        let fields: Fields =
+            self.fields.iter().map(|(n, v)| (ByteString::from(n.as_str()), ByteString::from(v.as_str()))).collect();
         let command = Command {
             version: self.version,
             flag: self.flag,
