@@ -12,6 +12,7 @@ mod core;
 mod draft;
 mod encode;
 mod manifest;
+mod pace;
 mod registrants;
 mod registry;
 mod request;

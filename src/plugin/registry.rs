@@ -15,7 +15,6 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -23,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::core::Core;
 use super::manifest::{CodeEntry, Condition, Kind, Manifest, ManifestError, Run};
+use super::pace::Pace;
 use super::stock;
 use super::wasm::{CallError, Engine, InstanceParts, PrepareError, Prepared, SharedMemory, hex};
 use crate::config::java::{JavaKey, Kind as ValueKind};
@@ -30,12 +30,6 @@ use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure, nearest
 
 /// A larger file is refused unread.
 const COMPONENT_SIZE_MAX: u64 = 64 << 20;
-
-/// After this many fast calls in the lane, a plugin that is not embedded may run on the workers.
-const FAST_CALLS_BEFORE_WORKER: u32 = 1000;
-
-/// What counts as fast.
-pub(crate) const FAST_CALL: Duration = Duration::from_micros(200);
 
 /// Every plugin in use.
 pub(crate) struct Catalogue {
@@ -56,7 +50,7 @@ pub(crate) struct Plugin {
     pub(crate) name: Arc<str>,
     memory: Arc<SharedMemory>,
     digest: [u8; 32],
-    fast_calls: AtomicU32,
+    pace: Pace,
 }
 
 /// Where a plugin's bytes come from.
@@ -219,8 +213,7 @@ impl Plugin {
     /// Whether a code that asks for a worker may have one. A plugin that is not embedded has to show that it is fast;
     /// one that imports WASI may block, and never may.
     pub(crate) fn may_run_on_worker(&self) -> bool {
-        self.origin == Origin::Embedded
-            || (!self.prepared.imports_wasi && self.fast_calls.load(Ordering::Relaxed) >= FAST_CALLS_BEFORE_WORKER)
+        self.origin == Origin::Embedded || (!self.prepared.imports_wasi && self.pace.is_fast())
     }
 
     /// Whether somebody has to [`note`](Self::note_call) how long its calls take. For an embedded plugin nobody has.
@@ -228,13 +221,9 @@ impl Plugin {
         self.origin != Origin::Embedded
     }
 
-    /// Notes how long a call took. One slow call, and it has to show again that it is fast.
+    /// Notes how long a call took.
     pub(crate) fn note_call(&self, took: Duration) {
-        if took > FAST_CALL {
-            self.fast_calls.store(0, Ordering::Relaxed);
-        } else if self.fast_calls.load(Ordering::Relaxed) < FAST_CALLS_BEFORE_WORKER {
-            self.fast_calls.fetch_add(1, Ordering::Relaxed);
-        }
+        self.pace.note(took);
     }
 
     /// What an instance of it is made with.
@@ -363,7 +352,7 @@ impl Loader<'_> {
             grants: grants.into(),
             memory,
             digest: Sha256::digest(bytes).into(),
-            fast_calls: AtomicU32::new(0),
+            pace: Pace::default(),
         })
     }
 

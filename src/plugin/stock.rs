@@ -1,18 +1,25 @@
 //! The plugins that are embedded in the binary.
 //!
-//! They are built from `plugins/` by `plugins/build` and committed, so that nobody needs a WebAssembly compiler to
-//! build the server. Nothing about them is known here but their bytes: what they answer, they say themselves.
+//! They are built from `plugins/` by `plugins/build` and committed, so that nobody needs a WebAssembly compiler to build
+//! the server. Nothing about them is known here but their bytes: what they answer, they say themselves.
+
+/// The bytes of a file of the directory that `plugins/embed.rs` chose: `plugins`, but for tests of rebuilt components.
+macro_rules! embedded {
+    ($file:literal) => {
+        include_bytes!(concat!(env!("FINGERPOST_EMBEDDED_GUESTS"), "/", $file))
+    };
+}
 
 /// Every embedded component, with the name of its file.
 pub(crate) const COMPONENTS: &[(&str, &[u8])] = &[
-    ("acting-master.wasm", include_bytes!("../../plugins/acting-master.wasm")),
-    ("brokers.wasm", include_bytes!("../../plugins/brokers.wasm")),
-    ("cluster.wasm", include_bytes!("../../plugins/cluster.wasm")),
-    ("cluster-test.wasm", include_bytes!("../../plugins/cluster-test.wasm")),
-    ("kv.wasm", include_bytes!("../../plugins/kv.wasm")),
-    ("lookup.wasm", include_bytes!("../../plugins/lookup.wasm")),
-    ("settings.wasm", include_bytes!("../../plugins/settings.wasm")),
-    ("topics.wasm", include_bytes!("../../plugins/topics.wasm")),
-    ("unit-topics.wasm", include_bytes!("../../plugins/unit-topics.wasm")),
-    ("zone.wasm", include_bytes!("../../plugins/zone.wasm")),
+    ("acting-master.wasm", embedded!("acting-master.wasm")),
+    ("brokers.wasm", embedded!("brokers.wasm")),
+    ("cluster.wasm", embedded!("cluster.wasm")),
+    ("cluster-test.wasm", embedded!("cluster-test.wasm")),
+    ("kv.wasm", embedded!("kv.wasm")),
+    ("lookup.wasm", embedded!("lookup.wasm")),
+    ("settings.wasm", embedded!("settings.wasm")),
+    ("topics.wasm", embedded!("topics.wasm")),
+    ("unit-topics.wasm", embedded!("unit-topics.wasm")),
+    ("zone.wasm", embedded!("zone.wasm")),
 ];

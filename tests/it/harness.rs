@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -30,11 +30,17 @@ pub(crate) struct Server {
 pub(crate) struct TestClock {
     system: SystemClock,
     ahead_ms: AtomicU64,
+    stands_still: AtomicBool,
 }
 
 impl TestClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.ahead_ms.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// From now on nothing takes any time, as far as the server can see; nothing that it does by interval happens.
+    pub(crate) fn stand_still(&self) {
+        self.stands_still.store(true, Ordering::SeqCst);
     }
 }
 
@@ -44,7 +50,7 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.system.monotonic()
+        if self.stands_still.load(Ordering::SeqCst) { Duration::ZERO } else { self.system.monotonic() }
     }
 }
 

@@ -1,0 +1,61 @@
+//! Calls the private request code of `examples/hello-processor`, to show what a client of one's own has to do:
+//!
+//! ```console
+//! $ cargo run --example hello_client -- 127.0.0.1:9876 Ada
+//! hello, Ada (there are 0 topics)
+//! ```
+//!
+//! A frame is a length, a header and a body; `fingerpost::remoting` makes it and reads it.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+
+use bytes::BytesMut;
+use bytestring::ByteString;
+use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
+
+/// As in the manifest of `hello-processor`.
+const HELLO: RequestCode = RequestCode(9001);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let server = arguments.next().unwrap_or_else(|| "127.0.0.1:9876".to_owned());
+    let name = arguments.next().unwrap_or_else(|| "world".to_owned());
+    println!("{}", greet(server, &name)?);
+    Ok(())
+}
+
+/// Asks a server for a greeting.
+pub(crate) fn greet(server: impl ToSocketAddrs, name: &str) -> Result<String, Box<dyn Error>> {
+    // The answer carries the same `opaque`; a client with many questions under way tells them apart by it.
+    let mut question = Command::request(HELLO, 1);
+    let fields: Fields = [(ByteString::from("name"), ByteString::from(name))].into_iter().collect();
+    question.fields = Some(fields);
+
+    let mut stream = TcpStream::connect(server)?;
+    let answer = exchange(&mut stream, &question)?;
+
+    // Code 0 is success; with any other, the remark says why.
+    if answer.code != 0 {
+        return Err(format!("code {}: {}", answer.code, answer.remark.as_deref().unwrap_or_default()).into());
+    }
+    let greeting = answer.field("greeting").ok_or("an answer without a greeting")?;
+    let topics = std::str::from_utf8(&answer.body)?;
+    Ok(format!("{greeting} (there are {topics} topics)"))
+}
+
+/// Sends one request and waits for one response.
+fn exchange(stream: &mut TcpStream, question: &Command) -> Result<Command, Box<dyn Error>> {
+    let mut frame = BytesMut::new();
+    question.encode(SerializeType::Json, &mut frame)?;
+    stream.write_all(&frame)?;
+
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let size = 4 + u32::from_be_bytes(length) as usize;
+    let mut frame = BytesMut::zeroed(size);
+    frame[..4].copy_from_slice(&length);
+    stream.read_exact(&mut frame[4..])?;
+    Ok(Command::decode(frame.freeze())?)
+}

@@ -1,0 +1,25 @@
+//! Says which components the server embeds: the committed ones of `plugins/`, or those of the directory that
+//! `FINGERPOST_TEST_GUESTS` names.
+//!
+//! The second is for CI, where another compiler than the one of `plugins/plugins.lock` may have made other bytes of the
+//! same sources (`plugins/build --check` leaves them in `target/guest/rebuilt`): every test then runs on a server that
+//! embeds those, in the very place of the committed ones.
+
+use std::env;
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo:rerun-if-changed=plugins/embed.rs");
+    println!("cargo:rerun-if-env-changed=FINGERPOST_TEST_GUESTS");
+    // A build script runs in the folder of its package, which a relative path is relative to.
+    let here = env::current_dir().expect("cargo starts this in a folder that exists");
+    let dir: PathBuf = match env::var_os("FINGERPOST_TEST_GUESTS") {
+        None => here.join("plugins"),
+        Some(dir) => {
+            let dir = here.join(dir);
+            println!("cargo:warning=embedding the components of {}, not the committed ones", dir.display());
+            dir
+        }
+    };
+    println!("cargo:rustc-env=FINGERPOST_EMBEDDED_GUESTS={}", dir.display());
+}

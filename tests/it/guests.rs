@@ -1,0 +1,113 @@
+//! Components to drop into a server, and the log lines that tell what the server made of them.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use fingerpost::config::{Config, Grant, PluginFile};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::harness::{Ask, Client};
+
+/// The component of a guest: a stock plugin, an example, or one of `tests/guests`.
+///
+/// When the server under test embeds the guests of a directory (see `build.rs`), it is that directory's.
+pub(crate) fn component(name: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // The directory of the embedded ones comes first, and holds all of them if it is one of rebuilt guests.
+    let dirs = [env!("FINGERPOST_EMBEDDED_GUESTS"), "examples", "tests/guests"].map(|dir| root.join(dir));
+    let file = format!("{name}.wasm");
+    let found = dirs.iter().map(|dir| dir.join(&file)).find(|path| path.exists());
+    let path = found.unwrap_or_else(|| panic!("{file} is in none of {dirs:?}; `plugins/build {name}` makes it"));
+    fs::read(path).expect("it can be read")
+}
+
+/// Registers the master of a broker name with `topics`, the members of a JSON object. More than one, because a broker
+/// that is not known yet must not bring exactly one.
+pub(crate) fn register(client: &mut Client, broker_name: &str, topics: &str) {
+    let body = format!(
+        r#"{{"topicConfigSerializeWrapper":{{"dataVersion":{{"counter":1,"stateVersion":0,"timestamp":5}},"topicConfigTable":{{{topics}}}}}}}"#
+    );
+    let register = Ask::new(103)
+        .field("brokerName", broker_name)
+        .field("brokerAddr", &format!("{broker_name}:10911"))
+        .field("clusterName", "c")
+        .field("brokerId", "0")
+        .field("__ZONE_NAME", broker_name)
+        .body(body);
+    assert_eq!(client.ask(register).code, 0);
+}
+
+/// Puts a guest into the plugins directory below `home`, as `NAME.wasm`.
+pub(crate) fn drop_in(home: &Path, name: &str) {
+    drop_in_bytes(home, &format!("{name}.wasm"), &component(name));
+}
+
+pub(crate) fn drop_in_bytes(home: &Path, file: &str, bytes: &[u8]) {
+    let dir = home.join("plugins");
+    fs::create_dir_all(&dir).expect("the home is writable");
+    fs::write(dir.join(file), bytes).expect("the directory is writable");
+}
+
+/// The operator's word for one file.
+pub(crate) fn allow(config: &mut Config, file: &str, overrides: bool, grants: &[Grant]) {
+    let word = PluginFile { overrides, grants: grants.iter().copied().collect() };
+    config.plugins.files.insert(file.to_owned(), word);
+}
+
+/// A component whose manifest says something else of the same length. The manifest is text inside the component, so
+/// this makes another plugin without a compiler.
+pub(crate) fn with_manifest(mut component: Vec<u8>, says: &str, instead: &str) -> Vec<u8> {
+    assert_eq!(says.len(), instead.len(), "the text has its place");
+    let places: Vec<usize> =
+        (0..=component.len() - says.len()).filter(|&at| component[at..].starts_with(says.as_bytes())).collect();
+    let [at] = places[..] else { panic!("{says:?} is there {} times", places.len()) };
+    component[at..at + says.len()].copy_from_slice(instead.as_bytes());
+    component
+}
+
+/// What the servers of this process have logged since the first call of [`log`].
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+/// Begins to keep the log, once for all tests: look for what only one's own server can have written.
+pub(crate) fn log() -> &'static Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = Log::default();
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone());
+        // Another subscriber can only be there if some test set one up, and would leave this one deaf.
+        lines.with_env_filter(EnvFilter::new("fingerpost=info")).try_init().expect("nobody else listens");
+        log
+    })
+}
+
+impl Log {
+    /// The lines that contain every one of `words`.
+    pub(crate) fn lines(&self, words: &[&str]) -> Vec<String> {
+        let bytes = self.0.lock().expect("writers do not panic");
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().filter(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for &Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("writers do not panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = &'a Log;
+
+    fn make_writer(&'a self) -> &'a Log {
+        self
+    }
+}
