@@ -338,6 +338,9 @@ fn report(catalogue: &Catalogue) {
     let names: Vec<_> = catalogue.plugins().iter().map(|plugin| &*plugin.name).collect();
     tracing::info!("plugins in use: {}", names.join(", "));
     for rejected in catalogue.rejected() {
-        tracing::error!(path = %rejected.path.display(), "plugin rejected: {}", rejected.reason);
+        // The reason may quote the plugin, which must not be able to write lines of its own into the log.
+        let reason = rejected.reason.to_string();
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        tracing::error!(path = %rejected.path.display(), "plugin rejected: {reason}");
     }
 }

@@ -24,7 +24,7 @@ use super::core::Core;
 use super::manifest::{CodeEntry, Condition, Kind, Manifest, ManifestError, Run};
 use super::pace::Pace;
 use super::stock;
-use super::wasm::{CallError, Engine, InstanceParts, PrepareError, Prepared, SharedMemory, hex};
+use super::wasm::{CallError, Engine, InstanceParts, LogBudget, PrepareError, Prepared, SharedMemory, hex};
 use crate::config::java::{JavaKey, Kind as ValueKind};
 use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure, nearest};
 
@@ -49,6 +49,7 @@ pub(crate) struct Plugin {
     pub(crate) grants: Arc<[Grant]>,
     pub(crate) name: Arc<str>,
     memory: Arc<SharedMemory>,
+    log: Arc<LogBudget>,
     digest: [u8; 32],
     pace: Pace,
 }
@@ -103,8 +104,11 @@ pub(crate) enum RejectReason {
     Manifest(#[from] ManifestError),
     #[error("its manifest says it is a {manifest:?}, but it exports a {export:?}")]
     KindMismatch { manifest: Kind, export: Kind },
-    #[error("the name {0:?} is taken by another plugin, none of whose codes it takes over")]
-    NameTaken(String),
+    #[error(
+        "the name {name:?} is taken by another plugin; a file may have it if it takes over what that one does, by \
+         `override = true` in [plugins.files.{file:?}]"
+    )]
+    NameTaken { name: String, file: String },
     #[error("it is a policy and imports WASI; policies run where nothing may block")]
     PolicyWithWasi,
     #[error("`{key}` names {name:?}, which is no boolean setting")]
@@ -233,6 +237,7 @@ impl Plugin {
             name: Arc::clone(&self.name),
             grants: Arc::clone(&self.grants),
             memory: Arc::clone(&self.memory),
+            log: Arc::clone(&self.log),
         }
     }
 }
@@ -330,6 +335,7 @@ impl Loader<'_> {
             name: "".into(),
             grants: Arc::new([]),
             memory: Arc::clone(&memory),
+            log: Arc::default(),
         };
         let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
         let manifest = Manifest::parse(&text)?;
@@ -351,6 +357,7 @@ impl Loader<'_> {
             prepared,
             grants: grants.into(),
             memory,
+            log: Arc::default(),
             digest: Sha256::digest(bytes).into(),
             pace: Pace::default(),
         })
@@ -396,9 +403,6 @@ impl Loader<'_> {
             overrides
                 && (same_role || plugin.manifest.codes.iter().filter_map(taken_from).any(|p| p.name == other.name))
         };
-        if self.plugins.iter().any(|other| other.name == plugin.name && !replaces(other)) {
-            return Err(RejectReason::NameTaken(plugin.manifest.name));
-        }
         for entry in &plugin.manifest.codes {
             let Some(owner) = taken_from(entry) else { continue };
             let name = owner.manifest.name.clone();
@@ -408,6 +412,9 @@ impl Loader<'_> {
             if matches!(owner.origin, Origin::File(_)) {
                 return Err(RejectReason::OverriddenTwice { code: entry.code, owner: name });
             }
+        }
+        if self.plugins.iter().any(|other| other.name == plugin.name && !replaces(other)) {
+            return Err(RejectReason::NameTaken { name: plugin.manifest.name, file: file.to_owned() });
         }
         let index = self.plugins.len();
         for entry in &plugin.manifest.codes {

@@ -159,8 +159,8 @@ impl Runner {
         }
         match outcome {
             Ok(()) => self.instances[plugin] = Some(instance),
-            Err(CallError::Leak) => {
-                tracing::debug!(plugin = %known.name, "{}", CallError::Leak);
+            Err(CallError::Spent) => {
+                tracing::debug!(plugin = %known.name, "{}", CallError::Spent);
                 return (call, Ok(()));
             }
             Err(_) => {}
@@ -233,7 +233,7 @@ fn detached(command: &Command) -> Option<Command> {
 fn public_reason(error: &CallError) -> &'static str {
     match error {
         CallError::Deadline => "it missed its deadline",
-        CallError::Trap(_) | CallError::Leak => "it failed",
+        CallError::Trap(_) | CallError::Spent => "it failed",
         CallError::Instantiate(_) => "it could not be started",
     }
 }

@@ -1,7 +1,7 @@
 //! The plugins that are embedded in the binary.
 //!
-//! They are built from `plugins/` by `plugins/build` and committed, so that nobody needs a WebAssembly compiler to build
-//! the server. Nothing about them is known here but their bytes: what they answer, they say themselves.
+//! They are built from `plugins/` by `plugins/build` and committed, so that nobody needs a WebAssembly compiler to
+//! build the server. Nothing about them is known here but their bytes: what they answer, they say themselves.
 
 /// The bytes of a file of the directory that `plugins/embed.rs` chose: `plugins`, but for tests of rebuilt components.
 macro_rules! embedded {

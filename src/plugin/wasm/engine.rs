@@ -6,8 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use wasmtime::Config;
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker, Resource};
-use wasmtime_wasi::p2::DynPollable;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
 use super::bindings::fingerpost::nameserver as contract;
 use super::by_hand;
@@ -145,27 +144,9 @@ fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<Plug
         by_hand::link_processor(&mut linker)?;
     }
     linker.allow_shadowing(false);
-    // Ordinary toolchains import WASI whether the code needs it or not. What they get is empty: no files, no sockets,
-    // no environment.
-    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-    refuse_to_wait(&mut linker)?;
+    // Ordinary toolchains import WASI whether the code needs it or not.
+    super::wasi::add_to_linker(&mut linker)?;
     Ok(linker)
-}
-
-/// Replaces the two functions of WASI with which a guest could wait: no deadline reaches a thread that sleeps in the
-/// host.
-fn refuse_to_wait(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
-    const NO_WAITING: &str = "a plugin must not wait: wasi:io/poll is not offered";
-    linker.allow_shadowing(true);
-    let mut poll = linker.instance("wasi:io/poll@0.2.12")?;
-    poll.func_wrap("[method]pollable.block", |_, (_,): (Resource<DynPollable>,)| -> wasmtime::Result<()> {
-        Err(wasmtime::Error::msg(NO_WAITING))
-    })?;
-    poll.func_wrap("poll", |_, (_,): (Vec<Resource<DynPollable>>,)| -> wasmtime::Result<(Vec<u32>,)> {
-        Err(wasmtime::Error::msg(NO_WAITING))
-    })?;
-    linker.allow_shadowing(false);
-    Ok(())
 }
 
 /// Moves the epoch until dropped. If it died, no deadline would ever pass; it does nothing that can fail.

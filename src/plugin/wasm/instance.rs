@@ -11,8 +11,10 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi::WasiCtxBuilder;
 
 use super::engine::TICK;
+use super::host::log::LogBudget;
 use super::limits::{InstanceLimits, SharedMemory};
 use super::state::{Call, PluginState};
+use super::wasi;
 use crate::config::Grant;
 use crate::plugin::core::Core;
 use crate::plugin::manifest::Kind;
@@ -42,6 +44,8 @@ pub(crate) struct InstanceParts {
     pub(crate) grants: Arc<[Grant]>,
     /// Counts the memory of all instances of the plugin.
     pub(crate) memory: Arc<SharedMemory>,
+    /// Counts the log lines of all of them.
+    pub(crate) log: Arc<LogBudget>,
 }
 
 /// Why a call did not end well. None of these is the client's fault.
@@ -54,9 +58,10 @@ pub(crate) enum CallError {
     /// It trapped: a panic, memory beyond its limit, a handle that is not one.
     #[error("it trapped: {0}")]
     Trap(String),
-    /// It answered, but kept handles, which would name something else in a later call. What it answered counts.
-    #[error("it kept handles of the call; its instance is replaced")]
-    Leak,
+    /// It answered, and what it answered counts. But it kept handles, which would name something else in a later call,
+    /// or it holds the memory that the plugin's other instances need.
+    #[error("it kept handles or ran into its memory limit; its instance is replaced")]
+    Spent,
     /// It could not even be instantiated.
     #[error("it could not be instantiated: {0}")]
     Instantiate(String),
@@ -64,6 +69,7 @@ pub(crate) enum CallError {
 
 /// A live instance.
 pub(crate) struct Instance {
+    imports_wasi: bool,
     store: Store<PluginState>,
     entry: Entry,
 }
@@ -92,20 +98,21 @@ impl Prepared {
             Kind::Policy => instance.get_typed_func(&mut store, self.entry).map(Entry::Select),
         };
         let entry = entry.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
-        Ok(Instance { store, entry })
+        Ok(Instance { imports_wasi: self.imports_wasi, store, entry })
     }
 
     fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
         let state = PluginState {
+            deadline: parts.core.clock.monotonic() + DESCRIBE_DEADLINE,
             core: parts.core,
             name: parts.name,
             grants: parts.grants,
             call: None,
             resources: bounded_table(),
             wasi: WasiCtxBuilder::new().build(),
-            wasi_resources: ResourceTable::new(),
+            wasi_resources: wasi::resources(),
             limits: InstanceLimits::new(parts.memory),
-            log: super::host::log::LogBudget::default(),
+            log: parts.log,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
@@ -123,7 +130,11 @@ impl Instance {
     /// After an error the instance must be dropped.
     pub(crate) fn enter(&mut self, call: Call, deadline: Duration) -> (Call, Result<(), CallError>) {
         let code = call.request.command.code;
-        self.store.data_mut().call = Some(call);
+        let state = self.store.data_mut();
+        state.call = Some(call);
+        if self.imports_wasi {
+            state.deadline = state.core.clock.monotonic() + deadline;
+        }
         // The deadline is absolute, so it is set before every entry.
         self.store.set_epoch_deadline(ticks(deadline));
         let entered = match &self.entry {
@@ -133,8 +144,8 @@ impl Instance {
         let mut outcome = entered.map_err(|error| call_error(&error));
         let state = self.store.data_mut();
         let call = state.call.take().expect("nothing else takes the call");
-        if outcome.is_ok() && !state.resources.is_empty() {
-            outcome = Err(CallError::Leak);
+        if outcome.is_ok() && (!state.resources.is_empty() || state.limits.was_refused()) {
+            outcome = Err(CallError::Spent);
         }
         (call, outcome)
     }

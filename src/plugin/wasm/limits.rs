@@ -45,11 +45,12 @@ pub(super) struct InstanceLimits {
     held: usize,
     /// What was granted last; given back if the growth fails after all.
     pending: usize,
+    refused: bool,
 }
 
 impl InstanceLimits {
     pub(super) fn new(shared: Arc<SharedMemory>) -> Self {
-        Self { shared, held: 0, pending: 0 }
+        Self { shared, held: 0, pending: 0, refused: false }
     }
 
     /// Whether something of `current` bytes may grow to `desired`.
@@ -63,8 +64,15 @@ impl InstanceLimits {
         if granted {
             self.held += bytes;
             self.pending = bytes;
+        } else {
+            self.refused = true;
         }
         granted
+    }
+
+    /// Whether it ever wanted more than there was.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused
     }
 
     fn growth_failed(&mut self) {

@@ -4,10 +4,12 @@
 //! reply, route handles) is in the call, so all of it dies with the call, and outside a call every import traps.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::host::log::LogBudget;
 use super::limits::InstanceLimits;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::WasiCtx;
 
 use crate::config::Grant;
 use crate::kv::Writes;
@@ -30,13 +32,16 @@ pub(crate) struct PluginState {
     pub(crate) name: Arc<str>,
     pub(crate) grants: Arc<[Grant]>,
     pub(crate) call: Option<Call>,
+    /// When the call must have ended, by the monotonic clock, for a plugin that imports WASI. Epochs end what runs in
+    /// the guest; this is for what waits in the host.
+    pub(crate) deadline: Duration,
     /// Topic tables and cursors. An instance that keeps one beyond its call is replaced.
     pub(crate) resources: ResourceTable,
     pub(crate) wasi: WasiCtx,
     /// What WASI keeps, which may outlive a call.
     pub(crate) wasi_resources: ResourceTable,
     pub(super) limits: InstanceLimits,
-    pub(crate) log: super::host::log::LogBudget,
+    pub(crate) log: Arc<LogBudget>,
 }
 
 /// One entry into a guest.
@@ -184,10 +189,4 @@ fn grant_name(grant: Grant) -> &'static str {
 
 fn outside() -> wasmtime::Error {
     wasmtime::Error::msg("called outside the export that this interface belongs to")
-}
-
-impl WasiView for PluginState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.wasi_resources }
-    }
 }

@@ -1,4 +1,8 @@
 //! `log`: lines from plugins, bounded so that a chatty one cannot fill the disk.
+//!
+//! The bound is the plugin's, over all its instances: one that panics after every line has a fresh instance for each.
+
+use std::sync::{Mutex, PoisonError};
 
 use super::super::bindings::fingerpost::nameserver::log;
 use super::super::state::PluginState;
@@ -7,9 +11,12 @@ use crate::route::Millis;
 const LINE_BYTES_MAX: usize = 2048;
 const LINES_PER_SECOND: u32 = 100;
 
-/// How many lines an instance may still write in the current second.
+/// How many lines may still be written in the current second.
 #[derive(Debug, Default)]
-pub(crate) struct LogBudget {
+pub(crate) struct LogBudget(Mutex<Second>);
+
+#[derive(Debug, Default)]
+struct Second {
     second: Millis,
     written: u32,
     dropped: u64,
@@ -17,6 +24,13 @@ pub(crate) struct LogBudget {
 
 impl LogBudget {
     /// Whether a line may be written now; the count is of lines dropped before it, reported once.
+    pub(crate) fn take(&self, now: Millis) -> Option<u64> {
+        // Numbers are whole at every step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+    }
+}
+
+impl Second {
     fn take(&mut self, now: Millis) -> Option<u64> {
         if now / 1000 != self.second {
             self.second = now / 1000;
@@ -65,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_chatty_plugin_is_cut_off_until_the_next_second_and_told_so() {
-        let mut budget = LogBudget::default();
+        let budget = LogBudget::default();
 
         let written = (0..250).filter(|_| budget.take(1_500).is_some()).count();
 

@@ -1,5 +1,5 @@
-//! A guest for the tests: a policy that prints through WASI, as components of ordinary toolchains do, and turns the route
-//! round, so that it shows.
+//! A guest for the tests: a policy that prints through WASI, as components of ordinary toolchains do, and turns the
+//! route round, so that it shows.
 
 use fingerpost_sdk::{Policy, export_policy, route_view};
 
