@@ -225,3 +225,9 @@ show_logs() {
     tail -n 20 "$log"
   done
 }
+
+# tell FILE TEXT: replaces FILE whole, so that whoever reads it in between reads the old text or the new one
+tell() {
+  echo "$2" >"$1.new"
+  mv "$1.new" "$1"
+}

@@ -178,7 +178,7 @@ broker_stops() {
 name_server_restarts() {
   local control=$state/stream-1 stream
   step "an order configuration to be remembered" says "success" updateOrderConf -t "$topic" -m put -v "broker-a:2"
-  echo "$topic" >"$control"
+  tell "$control" "$topic"
   later stream stream "$ns1" "$control"
   kill -TERM "${pids[ns1]}"
   step "the NameServer stops" gone_within 45 ns1
@@ -189,7 +189,7 @@ name_server_restarts() {
   step "the master registers again by itself" ask await "$ns1" 60000 listed broker-a 0 "$master"
   step "the slave registers again by itself" ask await "$ns1" 60000 listed broker-a 1 "$slave"
   step "a new client sends and receives" ask exchange "$ns1" "$topic" 50
-  echo stop >"$control"
+  tell "$control" stop
   # Brokers register again one by one, each within ten seconds. A client that happens to ask in between, when the slave is
   # back and the master is not, has nowhere to send until the master is: so it is with the Java NameServer too.
   step "a producer that sent all the while goes on by itself" answer_has "$stream" "since=[0-9]{2,}"
@@ -211,17 +211,17 @@ answer_has() { answer "$1" >"$state/shown"; cat "$state/shown"; grep -Eq "$2" "$
 two_name_servers() {
   local control=$state/stream-2 stream
   step "both NameServers answer the same route" ask await "$ns1" 30000 same "$topic" "$ns2"
-  echo "$topic" >"$control"
+  tell "$control" "$topic"
   later stream stream "$ns2;$ns1" "$control"
   sleep 1
   kill -KILL "${pids[ns2]}"
   gone_within 5 ns2
   step "one NameServer is killed; a topic is created at the other" says "create topic to $master success" \
     updateTopic -c "$cluster" -t InteropAfter -r 4 -w 4
-  echo InteropAfter >"$control"
+  tell "$control" InteropAfter
   # A Java consumer refuses to start when the server that it happens to ask first is dead; applications start it again.
   step "a client that knows both starts and works" within_tries 10 ask exchange "$ns2;$ns1" "$topic" 50
-  echo stop >"$control"
+  tell "$control" stop
   step "a client that used both goes on, with a topic it had not seen" answer_has "$stream" "since=[0-9]{2,}"
 }
 
