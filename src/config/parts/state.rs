@@ -52,7 +52,7 @@ impl Default for RouteConfig {
         Self {
             support_acting_master: false,
             delete_topic_with_broker_registration: false,
-            registration_inflated_size_max: ByteSize::mib(256),
+            registration_inflated_size_max: ByteSize::mib(64),
             registration_topics_max: 1_000_000,
         }
     }
