@@ -25,7 +25,7 @@ pub struct PluginsConfig {
     /// Time of one call in the write lane.
     #[serde(with = "humantime_serde")]
     pub lane_deadline: Duration,
-    /// What the instances of one plugin may grow by, together; each may begin with as much. there is one on each worker and each thread of the write lane.
+    /// What the instances of one plugin may grow by, together; each may begin with as much.
     pub memory_max: ByteSize,
     /// The largest body that a plugin may answer.
     pub reply_size_max: ByteSize,
