@@ -1,7 +1,7 @@
 //! Calls the private request code of `examples/hello-processor`, to show what a client of one's own has to do:
 //!
 //! ```console
-//! $ cargo run --example hello_client -- 127.0.0.1:9876 Ada
+//! $ cargo run --release --example hello_client -- 127.0.0.1:9876 Ada
 //! hello, Ada (there are 0 topics)
 //! ```
 //!

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => exit::OK.into(),
         Err(error) => {
-            eprintln!("fingerpost: {error:#}");
+            eprintln!("fingerpost: {error}");
             exit::FATAL.into()
         }
     }

@@ -22,7 +22,7 @@ pub mod exit {
     pub const OK: u8 = 0;
     /// The command line is wrong. Java: `ServerUtil.parseCmdLine`.
     pub const USAGE: u8 = 1;
-    /// A second signal came while the server was stopping.
+    /// A SIGINT came while the server was stopping.
     pub const INTERRUPTED: u8 = 130;
     /// The server could not start: a bad file, a port that is taken. Java: -1.
     pub const FATAL: u8 = 255;

@@ -4,8 +4,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
-
 use super::{boot_success_line, config_loaded_line, exit, print_config_items};
 use crate::clock::SystemClock;
 use crate::config::{self, Environment, Loaded, Settings, Severity};
@@ -28,7 +26,7 @@ pub fn print_config(path: Option<&Path>) -> anyhow::Result<()> {
 /// When the server cannot start; nothing was served then.
 pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
     let loaded = config::load(path, &Environment::of_process())?;
-    telemetry::start(&loaded.config.log);
+    telemetry::start(&loaded.config.log)?;
     log_notices(&loaded);
     if let Some(path) = path {
         say(&config_loaded_line(path));
@@ -37,19 +35,25 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
     let serialize_type = loaded.config.net.serialize_type;
     let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default()))?;
     // Until here a signal ends the process at once, which loses nothing: nobody was answered yet.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let mut signals = runtime.block_on(async { Signals::new() }).context("signals cannot be awaited")?;
-    let running = server.serve().context("cannot serve")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow::anyhow!("no runtime: {error}"))?;
+    let mut signals = runtime
+        .block_on(async { Signals::new() })
+        .map_err(|error| anyhow::anyhow!("signals cannot be awaited: {error}"))?;
+    let running = server.serve().map_err(|error| anyhow::anyhow!("cannot serve: {error}"))?;
     say(&boot_success_line(serialize_type, running.local_addr()));
     runtime.block_on(async {
         let name = signals.next().await;
         tracing::info!("{name}: stopping");
         tokio::select! {
             stopped = tokio::task::spawn_blocking(|| running.stop()) => {
-                stopped.context("the server did not stop cleanly")
+                stopped.map_err(|error| anyhow::anyhow!("the server did not stop cleanly: {error}"))
             }
-            name = signals.next() => {
-                tracing::warn!("{name} again: giving up what was being finished");
+            // Supervisors may send SIGTERM twice, to the process and to its group; `net.stop-timeout` bounds the stop.
+            _ = signals.interrupt.recv() => {
+                tracing::warn!("SIGINT: giving up what was being finished");
                 std::process::exit(exit::INTERRUPTED.into())
             }
         }

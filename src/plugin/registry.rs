@@ -368,11 +368,12 @@ impl Loader<'_> {
         let file = file_name(path);
         let allowed: Vec<_> =
             self.config.files.get(&file).into_iter().flat_map(|settings| &settings.grants).copied().collect();
-        let denied: Vec<_> = manifest.grants.iter().filter(|grant| !allowed.contains(grant)).collect();
+        let denied: Vec<_> =
+            manifest.grants.iter().filter(|grant| !allowed.contains(grant)).map(|grant| grant.name()).collect();
         if !denied.is_empty() {
             tracing::warn!(
                 plugin = %manifest.name,
-                "it wants {denied:?}, which is not granted; `grants` in [plugins.files.{file:?}] would"
+                "it wants {denied:?}, which is not granted; `grants` in [plugins.files.{file:?}] would grant it"
             );
         }
         allowed

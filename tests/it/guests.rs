@@ -13,7 +13,7 @@ use crate::harness::{Ask, Client};
 
 /// The component of a guest: a stock plugin, an example, or one of `tests/guests`.
 ///
-/// When the server under test embeds the guests of a directory (see `build.rs`), it is that directory's.
+/// When the server under test embeds the guests of a directory (see `plugins/embed.rs`), it is that directory's.
 pub(crate) fn component(name: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The directory of the embedded ones comes first, and holds all of them if it is one of rebuilt guests.

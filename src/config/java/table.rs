@@ -92,7 +92,7 @@ pub static KEYS: &[JavaKey] = &[
         .is(AtStart, "net.listen-port", |c| Slot::Port(&mut c.net.listen_port)),
     key(Server, Int, "serverWorkerThreads")
         .or("8")
-        .does(Nothing("one worker runs per core; `net.workers`, in a TOML file, is another number")),
+        .does(Nothing("one worker runs per core; to change that, set `net.workers` in a TOML file")),
     key(Server, Int, "serverCallbackExecutorThreads").or("0").does(POOLS),
     key(Server, Int, "serverSelectorThreads").or("3").does(NETTY),
     key(Server, Int, "serverOnewaySemaphoreValue").or("256").does(SEMAPHORES),

@@ -77,13 +77,24 @@ pub enum Grant {
     Upstream,
 }
 
+impl Grant {
+    /// As the configuration and manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoutesWrite => "routes.write",
+            Self::KvWrite => "kv.write",
+            Self::SettingsWrite => "settings.write",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
 /// `[policies]`: which part of a route a client is shown.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PoliciesConfig {
     /// The policies, in the order in which they see a route. One that is not named is not active; one that is named
-    /// must
-    /// be there, or be in `plugins.disabled`.
+    /// must be there, or be in `plugins.disabled`.
     pub chain: Vec<String>,
     /// `[policies.on-failure]`: what a failing policy means, by policy.
     pub on_failure: BTreeMap<String, PolicyFailure>,

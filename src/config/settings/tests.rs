@@ -227,7 +227,7 @@ fn what_cannot_change_is_left_alone_and_the_rest_is_applied() {
             "`bindAddress` does not change at run time: it counts when the server starts",
             "`clusterTest` does not change at run time: it counts when the server starts",
             "`serverWorkerThreads` does not change at run time: one worker runs per core; \
-             `net.workers`, in a TOML file, is another number",
+             to change that, set `net.workers` in a TOML file",
             "`waitSecondsForService` keeps its value: the new one is not a 32-bit number",
             "`scanNotActiveBrokerInterval` keeps its value: the new one is not between 1 and 86400000",
             "`enableShutdownGracefully` does not change at run time: this version stops at once: \

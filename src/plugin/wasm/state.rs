@@ -156,7 +156,7 @@ impl PluginState {
         let granted = self.grants.contains(&grant);
         let handling = self.handling()?;
         if !granted {
-            return Ok(Err(format!("the plugin has no grant {}", grant_name(grant))));
+            return Ok(Err(format!("the plugin has no grant {}", grant.name())));
         }
         if !handling.may_write {
             return Ok(Err("this request code runs on a worker; writes need `run = \"lane\"`".to_owned()));
@@ -169,21 +169,7 @@ impl PluginState {
 
     /// Whether the plugin has a grant that is not about writing.
     pub(crate) fn is_granted(&self, grant: Grant) -> Result<(), String> {
-        if self.grants.contains(&grant) {
-            Ok(())
-        } else {
-            Err(format!("the plugin has no grant {}", grant_name(grant)))
-        }
-    }
-}
-
-/// As the manifest and the configuration write it.
-fn grant_name(grant: Grant) -> &'static str {
-    match grant {
-        Grant::RoutesWrite => "routes.write",
-        Grant::KvWrite => "kv.write",
-        Grant::SettingsWrite => "settings.write",
-        Grant::Upstream => "upstream",
+        if self.grants.contains(&grant) { Ok(()) } else { Err(format!("the plugin has no grant {}", grant.name())) }
     }
 }
 
