@@ -1,9 +1,8 @@
 //! `DataVersion`: which state of its topic table a broker means.
 
 use super::{DecodeError, Limits, reader};
-use crate::json::{JsonError, Kind, Reader, write};
+use crate::json::{JsonError, Kind, Reader};
 use crate::route::{DataVersion, Millis};
-use bytes::BytesMut;
 
 /// Decodes a body that is a data version; none when there is no body, or it is `null`.
 pub fn decode(bytes: &[u8], now: Millis, limits: &Limits) -> Result<Option<DataVersion>, DecodeError> {
@@ -16,8 +15,10 @@ pub fn decode(bytes: &[u8], now: Millis, limits: &Limits) -> Result<Option<DataV
     Ok(version)
 }
 
-/// Appends the version as a body.
-pub fn encode(version: &DataVersion, out: &mut BytesMut) {
+/// Appends the version as a body, for tests that read it back: the server's is written by the plugin that answers.
+#[cfg(test)]
+pub(super) fn encode(version: &DataVersion, out: &mut bytes::BytesMut) {
+    use crate::json::write;
     out.extend_from_slice(b"{\"counter\":");
     write::integer(out, version.counter);
     out.extend_from_slice(b",\"stateVersion\":");
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn a_written_version_is_alphabetical_and_reads_back() {
         let version = DataVersion { state_version: -1, timestamp: i64::MIN, counter: i64::MAX };
-        let mut out = BytesMut::new();
+        let mut out = bytes::BytesMut::new();
         encode(&version, &mut out);
 
         let expected = br#"{"counter":9223372036854775807,"stateVersion":-1,"timestamp":-9223372036854775808}"#;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -29,18 +29,20 @@ impl Connection {
     }
 
     /// Where a job of this connection sends its reply.
+    #[cfg(feature = "server")]
     pub(crate) fn reply_sink(&self) -> ReplySink {
         ReplySink::new(&self.link)
     }
 
     /// The replies that were sent through sinks, in order, once no sink is left. Only for a connection without a
     /// socket: any other has a worker that takes them.
+    #[cfg(feature = "server")]
     pub(crate) async fn delayed_replies(&self) -> Vec<Bytes> {
         std::future::poll_fn(|cx| {
             self.link.set_waker(cx.waker().clone());
             // The wish before the look, as the other side does the reverse.
             let _ = self.link.watch(true);
-            if self.link.delayed() > 0 { Poll::Pending } else { Poll::Ready(()) }
+            if self.link.delayed() > 0 { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
         })
         .await;
         let mut replies = Vec::new();

@@ -38,6 +38,7 @@ mod service;
 mod usage;
 mod worker;
 
+#[cfg(feature = "server")]
 pub(crate) use log_limit::LogLimit;
 
 pub use config::NetConfig;
