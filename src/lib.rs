@@ -19,6 +19,7 @@ pub mod config;
 pub mod json;
 pub mod kv;
 pub mod liveness;
+pub mod proxy_protocol;
 pub mod remoting;
 pub mod route;
 
