@@ -24,6 +24,9 @@ pub struct NetConfig {
     pub send_buffer_size: usize,
     /// `SO_RCVBUF`, in the same way.
     pub receive_buffer_size: usize,
+    /// How long a peer may take from its first byte until it is settled what it speaks. Java: Netty's
+    /// `handshakeTimeoutMillis`.
+    pub opening_timeout: Duration,
     /// How long a stopping server waits for the answers it owes.
     pub stop_timeout: Duration,
     /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it.
@@ -51,6 +54,7 @@ impl Default for NetConfig {
             frame_size_max: frame::SIZE_MAX,
             send_buffer_size: 0,
             receive_buffer_size: 0,
+            opening_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(3),
             unsent_bytes_max: 256 * KIB,
             unsent_bytes_total_max: 256 * MIB,

@@ -5,31 +5,32 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::remoting::frame;
 
 use super::lane::Ticket;
-use super::link::{Connection, Link, ReplySink, Signal};
-use super::outgoing::{Outgoing, written};
+use super::link::{Connection, ReplySink, Signal};
+use super::opening::{Opening, Seen};
+use super::outgoing::Outgoing;
 use super::service::{CloseReason, Service, Step};
+use super::stream::Stream;
 use super::usage::{Load, Slot, count};
 use super::worker::Worker;
 
 /// The worker's part of a connection.
 pub(super) struct Driver<S: Service> {
     worker: Rc<Worker<S>>,
-    stream: TcpStream,
+    stream: Stream,
     connection: Connection,
+    /// What it speaks is not known yet.
+    opening: Option<Opening>,
     partial: Partial,
     outgoing: Outgoing,
     /// A job that the lane has no room for yet; nothing more is read until it has.
@@ -72,11 +73,17 @@ enum Turn {
 }
 
 impl<S: Service> Driver<S> {
-    pub(super) fn new(worker: Rc<Worker<S>>, stream: TcpStream, link: Arc<Link>, slot: Slot, load: Load) -> Self {
+    pub(super) fn new(
+        worker: Rc<Worker<S>>,
+        stream: Stream,
+        connection: Connection,
+        (slot, load): (Slot, Load),
+    ) -> Self {
         Self {
             worker,
             stream,
-            connection: Connection { link },
+            connection,
+            opening: Some(Opening),
             partial: Partial::default(),
             outgoing: Outgoing::default(),
             waiting: None,
@@ -193,7 +200,7 @@ impl<S: Service> Driver<S> {
             }
             &mut *shared
         };
-        match pin!(self.stream.read_buf(buffer)).poll(cx) {
+        match self.stream.poll_read(cx, buffer) {
             Poll::Pending => return Ok(Turn::Wait),
             Poll::Ready(Ok(0)) => return Err(CloseReason::Peer),
             Poll::Ready(Ok(_)) => {}
@@ -254,9 +261,30 @@ impl<S: Service> Driver<S> {
 
     // Handling.
 
+    /// Looks at the first bytes; true when what is left of them is frames.
+    fn open(&mut self, bytes: &mut BytesMut) -> Result<bool, CloseReason> {
+        let Some(opening) = &mut self.opening else { return Ok(true) };
+        let link = &self.connection.link;
+        match opening.look(bytes, &mut self.connection.peer)? {
+            Seen::TooLittle => {
+                link.began_to_open(self.worker.tick());
+                Ok(false)
+            }
+            Seen::Frames => {
+                self.opening = None;
+                link.opened();
+                Ok(true)
+            }
+            Seen::Tls => Err(CloseReason::Tls("none is spoken here".into())),
+        }
+    }
+
     /// Hands over the complete frames of `bytes`, as long as there is room, and sends their replies. What is left of
     /// `bytes` was not handled; true if a complete frame may be in it.
     fn handle(&mut self, bytes: &mut BytesMut) -> Result<bool, CloseReason> {
+        if self.opening.is_some() && !self.open(bytes)? {
+            return Ok(false);
+        }
         let worker = Rc::clone(&self.worker);
         let mut out = worker.out.borrow_mut();
         out.clear();
@@ -357,7 +385,7 @@ impl<S: Service> Driver<S> {
             return Ok(());
         }
         // Behind what waits already, or frames would be mixed.
-        let sent = if self.outgoing.is_empty() { written(self.stream.try_write(out))? } else { 0 };
+        let sent = if self.outgoing.is_empty() { self.stream.try_write(out)? } else { 0 };
         if sent > 0 {
             self.wrote();
         }
@@ -381,7 +409,7 @@ impl<S: Service> Driver<S> {
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        let sent = self.outgoing.write(&self.stream)?;
+        let sent = self.outgoing.write(&mut self.stream)?;
         if sent > 0 {
             self.wrote();
             if self.connection.link.sent(sent) {
@@ -410,7 +438,7 @@ impl<S: Service> Drop for Driver<S> {
         link.totals.partial.fetch_sub(self.partial.charge + waiting, Relaxed);
         // Whether the lane waits for room no longer matters: after the close nothing does.
         let _ = link.sent(link.close());
-        self.worker.forget(link, self.reason.as_ref());
+        self.worker.forget(&self.connection, self.reason.as_ref());
         if let Some(slot) = self.slot.take() {
             self.worker.shared.lane.close(link, slot);
         }

@@ -19,13 +19,15 @@ use crate::route::ConnectionId;
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub(super) link: Arc<Link>,
+    /// Who is at the other end, which the first bytes may tell better than the socket.
+    pub(super) peer: SocketAddr,
 }
 
 impl Connection {
     /// A connection that no socket stands behind: for a caller in this process. It stays open until it is dropped.
     pub fn without_socket(peer: SocketAddr) -> Self {
         let opened_at = tokio::time::Instant::now().into_std();
-        Self { link: Link::new(peer, opened_at, &NetConfig::default(), &Arc::new(Totals::new(0))) }
+        Self { link: Link::new(opened_at, &NetConfig::default(), &Arc::new(Totals::new(0))), peer }
     }
 
     /// Where a job of this connection sends its reply.
@@ -60,7 +62,7 @@ impl Connection {
 
     /// The other end.
     pub fn peer(&self) -> SocketAddr {
-        self.link.peer
+        self.peer
     }
 
     /// When it was accepted.
@@ -131,10 +133,11 @@ impl Drop for ReplySink {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) id: ConnectionId,
-    pub(super) peer: SocketAddr,
     pub(super) totals: Arc<Totals>,
     /// The worker's tick at the last byte read or written.
     pub(super) active: AtomicU32,
+    /// The tick at which the first bytes came, while what it speaks is not settled; else [`NO_TICK`].
+    opening: AtomicU32,
     opened_at: Instant,
     open: OpenFlag,
     unsent_max: usize,
@@ -172,14 +175,14 @@ pub(super) enum Signal {
 }
 
 impl Link {
-    pub(super) fn new(peer: SocketAddr, opened_at: Instant, config: &NetConfig, totals: &Arc<Totals>) -> Arc<Self> {
+    pub(super) fn new(opened_at: Instant, config: &NetConfig, totals: &Arc<Totals>) -> Arc<Self> {
         // Not per server: a process may listen twice, and registrations of both meet in one table.
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
             id: ConnectionId(NEXT_ID.fetch_add(1, Relaxed)),
-            peer,
             totals: Arc::clone(totals),
             active: AtomicU32::new(0),
+            opening: AtomicU32::new(NO_TICK),
             opened_at,
             open: OpenFlag(Arc::new(AtomicBool::new(true))),
             unsent_max: config.unsent_bytes_max,
@@ -276,6 +279,24 @@ impl Link {
         new && watched
     }
 
+    /// The first bytes have come at this tick, and do not settle what it speaks. Only the first call counts.
+    pub(super) fn began_to_open(&self, tick: u32) {
+        if self.opening.load(Relaxed) == NO_TICK {
+            self.opening.store(tick % NO_TICK, Relaxed);
+        }
+    }
+
+    /// It is settled what it speaks.
+    pub(super) fn opened(&self) {
+        self.opening.store(NO_TICK, Relaxed);
+    }
+
+    /// For how many ticks it has been settling that; none when it has not begun, or is done.
+    pub(super) fn opening_for(&self, now: u32) -> Option<u32> {
+        let since = self.opening.load(Relaxed);
+        (since != NO_TICK).then(|| now.wrapping_sub(since))
+    }
+
     // What waits.
 
     pub(super) fn add_unsent(&self, size: usize) {
@@ -344,3 +365,6 @@ impl Link {
         self.wake_if_watched();
     }
 }
+
+/// A tick that never comes: the one before it counts twice, which nobody can measure.
+const NO_TICK: u32 = u32::MAX;

@@ -17,6 +17,7 @@ use super::config::NetConfig;
 use super::lane::{Lane, LaneThreads};
 use super::log_limit::LogLimit;
 use super::service::{LaneService, Service};
+use super::stream::Accepted;
 use super::usage::{Slot, Totals};
 use super::worker::{Connections, Shared, WorkerHandle, WorkerThreads};
 
@@ -87,7 +88,7 @@ impl Listener {
             refusals: LogLimit::new(1, REFUSAL_INTERVAL),
             failures: LogLimit::new(1, REFUSAL_INTERVAL),
         };
-        let connections = Connections::new(workers.handles(), totals);
+        let connections = Connections::new(workers.handles(), totals, shared.config.connections_max);
         let acceptor = AcceptorThread::start(self.socket, acceptor)?;
         let stop_timeout = shared.config.stop_timeout;
         Ok(Server { address, connections, stop_timeout, acceptor, workers, lane: lane_threads })
@@ -166,9 +167,8 @@ impl Acceptor {
         };
         // Keepalive stays off: silence is noticed by the idle timeout.
         let stream = stream.set_nodelay(true).and_then(|()| stream.into_std());
-        let worker = self.workers.iter().min_by_key(|worker| worker.connections());
-        if let (Ok(stream), Some(worker)) = (stream, worker) {
-            worker.open(stream, peer, slot);
+        if let (Ok(stream), Some(worker)) = (stream, WorkerHandle::least_loaded(&self.workers)) {
+            worker.open(Accepted::Socket(stream), peer, slot);
         }
     }
 }

@@ -21,6 +21,8 @@
 //!   the connection: a frame over the limit, or partial frames that together exceed their memory.
 //! * Memory follows the bytes that arrived, never a length that was claimed; an idle connection holds no buffer.
 //! * What waits is counted while it waits, so after the last connection every counter of [`Usage`] is zero again.
+//! * What a connection speaks is settled by its first bytes, on its worker, before any frame is handed over. Nobody has
+//!   heard of a peer before that, so it may turn out to be somebody else than the socket says.
 //! * A panic of a service closes the connection that caused it, and nothing else.
 //!
 //! # Not here
@@ -33,8 +35,11 @@ mod lane;
 mod link;
 mod listener;
 mod log_limit;
+mod memory;
+mod opening;
 mod outgoing;
 mod service;
+mod stream;
 mod usage;
 mod worker;
 
@@ -44,6 +49,7 @@ pub(crate) use log_limit::LogLimit;
 pub use config::NetConfig;
 pub use link::{Connection, OpenFlag, ReplySink};
 pub use listener::{Listener, Server};
+pub use memory::MemoryPeer;
 pub use service::{CloseReason, LaneJob, LaneService, Service, Step};
 pub use usage::Usage;
 pub use worker::Connections;

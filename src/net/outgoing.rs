@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
 
 /// What waits to be written, in order. Empty, it holds no memory worth mentioning.
 #[derive(Debug, Default)]
@@ -38,10 +39,10 @@ impl Outgoing {
     }
 
     /// One write of as much as the socket takes. Returns how much that was, zero if it takes nothing now.
-    pub(super) fn write(&mut self, stream: &TcpStream) -> io::Result<usize> {
+    pub(super) fn write(&mut self, stream: &mut Stream) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = self.queue.iter().zip(&mut slices).map(|(bytes, slice)| *slice = IoSlice::new(bytes)).count();
-        let written = written(stream.try_write_vectored(&slices[..filled]))?;
+        let written = stream.try_write_vectored(&slices[..filled])?;
         self.advance(written);
         Ok(written)
     }
@@ -65,15 +66,6 @@ impl Outgoing {
 impl Extend<Bytes> for Outgoing {
     fn extend<I: IntoIterator<Item = Bytes>>(&mut self, bytes: I) {
         bytes.into_iter().for_each(|bytes| self.push(bytes));
-    }
-}
-
-/// A socket that takes nothing now has written nothing; that is no error.
-pub(super) fn written(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        result => result,
     }
 }
 

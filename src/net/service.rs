@@ -74,6 +74,12 @@ pub enum CloseReason {
     /// The service could not read a frame.
     #[error("{0}")]
     Undecodable(Cow<'static, str>),
+    /// It wanted to speak TLS, which failed.
+    #[error("TLS: {0}")]
+    Tls(Cow<'static, str>),
+    /// Its first bytes came, and the rest of what must precede the first frame did not come in time.
+    #[error("its first bytes did not become complete in time")]
+    Opening,
     /// Frames that have arrived in part hold more memory than they may.
     #[error("no memory left for partial frames")]
     PartialBytes,
@@ -94,6 +100,10 @@ pub enum CloseReason {
 impl CloseReason {
     /// Whether an operator should hear of it, because somebody did something wrong.
     pub(super) fn is_fault(&self) -> bool {
-        matches!(self, Self::Frame(_) | Self::Undecodable(_) | Self::PartialBytes | Self::Panicked)
+        match self {
+            Self::Frame(_) | Self::Undecodable(_) | Self::Tls(_) | Self::Opening => true,
+            Self::PartialBytes | Self::Panicked => true,
+            Self::Peer | Self::Io(_) | Self::Idle | Self::Requested | Self::Stopping => false,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -20,9 +20,11 @@ use tracing::{debug, error, warn};
 use super::config::NetConfig;
 use super::connection::{Driver, READ_MAX};
 use super::lane::Lane;
-use super::link::{Link, Signal};
+use super::link::{Connection, Link, Signal};
 use super::log_limit::LogLimit;
+use super::memory::{self, MemoryPeer};
 use super::service::{CloseReason, Service};
+use super::stream::{Accepted, Stream};
 use super::usage::{Load, Slot, Totals, Traffic, Usage};
 use crate::route::ConnectionId;
 
@@ -31,11 +33,16 @@ use crate::route::ConnectionId;
 pub struct Connections {
     workers: Arc<[WorkerHandle]>,
     totals: Arc<Totals>,
+    connections_max: usize,
 }
 
 impl Connections {
-    pub(super) fn new(workers: impl Iterator<Item = WorkerHandle>, totals: Arc<Totals>) -> Self {
-        Self { workers: workers.collect(), totals }
+    pub(super) fn new(
+        workers: impl Iterator<Item = WorkerHandle>,
+        totals: Arc<Totals>,
+        connections_max: usize,
+    ) -> Self {
+        Self { workers: workers.collect(), totals, connections_max }
     }
 
     /// Closes a connection, if it is still there. Returns at once; the lane hears of it as of any close.
@@ -56,6 +63,15 @@ impl Connections {
         self.workers.iter().map(WorkerHandle::connections).collect()
     }
 
+    /// A connection from `peer` without a socket, which holds `capacity` bytes in each direction. None when there are
+    /// too many connections.
+    pub fn connect_in_memory(&self, peer: SocketAddr, capacity: usize) -> Option<MemoryPeer> {
+        let slot = Slot::take(&self.totals, self.connections_max)?;
+        let (stream, other_end) = memory::pair(capacity);
+        WorkerHandle::least_loaded(&self.workers)?.open(Accepted::Memory(stream), peer, slot);
+        Some(other_end)
+    }
+
     /// What is held, and what was done so far.
     pub fn usage(&self) -> Usage {
         self.totals.usage()
@@ -66,7 +82,7 @@ impl Connections {
 #[derive(Debug)]
 pub(super) enum Command {
     Open {
-        stream: TcpStream,
+        stream: Accepted,
         peer: SocketAddr,
         slot: Slot,
         load: Load,
@@ -84,12 +100,17 @@ pub(super) struct WorkerHandle {
 }
 
 impl WorkerHandle {
+    /// Where the next connection goes.
+    pub(super) fn least_loaded(workers: &[Self]) -> Option<&Self> {
+        workers.iter().min_by_key(|worker| worker.connections())
+    }
+
     /// Open connections, those on their way to it included.
     pub(super) fn connections(&self) -> usize {
         self.load.load(Relaxed)
     }
 
-    pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+    pub(super) fn open(&self, stream: Accepted, peer: SocketAddr, slot: Slot) {
         self.send(Command::Open { stream, peer, slot, load: Load::add(&self.load) });
     }
 
@@ -151,16 +172,17 @@ impl<S: Service> Worker<S> {
     }
 
     /// A connection has ended. Without a reason its task was aborted or panicked.
-    pub(super) fn forget(&self, link: &Link, reason: Option<&CloseReason>) {
-        self.links.borrow_mut().remove(&link.id);
+    pub(super) fn forget(&self, connection: &Connection, reason: Option<&CloseReason>) {
+        let (id, peer) = (connection.id(), connection.peer);
+        self.links.borrow_mut().remove(&id);
         match reason {
             Some(reason) if reason.is_fault() => {
                 if let Some(suppressed) = self.shared.faults.admit(Instant::now().into_std()) {
-                    warn!(connection = link.id.0, peer = %link.peer, suppressed, "connection closed: {reason}");
+                    warn!(connection = id.0, %peer, suppressed, "connection closed: {reason}");
                 }
             }
-            Some(reason) => debug!(connection = link.id.0, peer = %link.peer, "connection closed: {reason}"),
-            None => error!(connection = link.id.0, peer = %link.peer, "connection closed by a fault of the server"),
+            Some(reason) => debug!(connection = id.0, %peer, "connection closed: {reason}"),
+            None => error!(connection = id.0, %peer, "connection closed by a fault of the server"),
         }
     }
 
@@ -195,17 +217,18 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn open(self: &Rc<Self>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr, (slot, load): (Slot, Load)) {
-        let stream = match tokio::net::TcpStream::from_std(stream) {
+    fn open(self: &Rc<Self>, tasks: &mut JoinSet<()>, stream: Accepted, peer: SocketAddr, (slot, load): (Slot, Load)) {
+        let stream = match Stream::new(stream) {
             Ok(stream) => stream,
             Err(error) => return warn!(%peer, "connection lost before it was served: {error}"),
         };
-        let link = Link::new(peer, Instant::now().into_std(), &self.shared.config, &self.shared.totals);
+        let link = Link::new(Instant::now().into_std(), &self.shared.config, &self.shared.totals);
         link.active.store(self.tick.get(), Relaxed);
         debug!(connection = link.id.0, %peer, "connection opened");
-        let idle_ticks = idle_ticks((self.shared.idle_timeout)());
+        let idle_ticks = ticks((self.shared.idle_timeout)());
         self.links.borrow_mut().insert(link.id, Watched { link: Arc::clone(&link), idle_ticks });
-        tasks.spawn_local(Driver::new(Rc::clone(self), stream, link, slot, load).run());
+        let connection = Connection { link, peer };
+        tasks.spawn_local(Driver::new(Rc::clone(self), stream, connection, (slot, load)).run());
     }
 
     fn close(&self, id: ConnectionId) {
@@ -222,17 +245,21 @@ impl<S: Service> Worker<S> {
     fn sweep(&self) {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
+        let opening_ticks = ticks(self.shared.config.opening_timeout);
         for Watched { link, idle_ticks } in self.links.borrow().values() {
             let silent_for = now.wrapping_sub(link.active.load(Relaxed));
             if idle_ticks.is_some_and(|idle_ticks| silent_for > idle_ticks) {
                 link.signal(Signal::Close(CloseReason::Idle));
+            }
+            if link.opening_for(now).zip(opening_ticks).is_some_and(|(opening_for, ticks)| opening_for > ticks) {
+                link.signal(Signal::Close(CloseReason::Opening));
             }
         }
     }
 }
 
 /// Zero is never.
-fn idle_ticks(timeout: Duration) -> Option<u32> {
+fn ticks(timeout: Duration) -> Option<u32> {
     let ticks = timeout.as_nanos().div_ceil(SWEEP_PERIOD.as_nanos());
     (ticks > 0).then(|| u32::try_from(ticks).unwrap_or(u32::MAX))
 }

@@ -5,6 +5,7 @@
 mod bounds;
 mod closing;
 mod lane;
+mod memory;
 mod replies;
 
 use std::io::{Read, Write};
