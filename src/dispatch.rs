@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::config::AdminFrom;
+use crate::config::Networks;
 use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, ReplySink, Service, Step};
 use crate::plugin::{Access, Answer, Catalogue, Core, Request, Runner, Target, refuse};
 use crate::remoting::{Command, FrameError, ResponseCode, SerializeType};
@@ -19,7 +19,7 @@ use crate::route::ConnectionId;
 pub(crate) struct Gate {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) core: Arc<Core>,
-    pub(crate) admin_from: AdminFrom,
+    pub(crate) admin_from: Networks,
     pub(crate) serialize_type: SerializeType,
     /// Strangers must not fill the log.
     pub(crate) refusals: LogLimit,
@@ -146,7 +146,7 @@ impl Gate {
     fn admit(&self, target: &Target, connection: &Connection) -> Result<(), String> {
         match target.entry.access {
             Access::Client => Ok(()),
-            Access::Admin if self.admin_from.allows(connection.peer().ip()) => Ok(()),
+            Access::Admin if self.admin_from.contain(connection.peer().ip()) => Ok(()),
             Access::Admin => Err(format!(
                 "{} is answered only to peers in `admin.admin-from`, which {} is not",
                 target.entry.name,

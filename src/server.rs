@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::body::Limits;
 use crate::clock::Clock;
-use crate::config::{Config, Settings};
+use crate::config::{BindAddress, Config, Settings};
 use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
 use crate::inline::Inline;
 use crate::kv::KvStore;
@@ -35,6 +35,14 @@ pub enum BindError {
     /// The plugins.
     #[error(transparent)]
     Plugins(#[from] CatalogueError),
+    /// Nobody knows the name to listen on.
+    #[error("`net.bind-address` (Java: bindAddress) is {name}, and nobody knows that name: {source}")]
+    Resolve {
+        /// What was asked for.
+        name: BindAddress,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -92,9 +100,11 @@ impl NameServer {
         });
         let catalogue = Arc::new(Catalogue::load(&config.plugins, &config.policies, &core)?);
         report(&catalogue);
-        let net = net_config(&config);
-        let address = net.address;
-        let listener = Listener::bind(net).map_err(|source| BindError::Listen { address, source })?;
+        let (name, port) = (&config.net.bind_address, config.net.listen_port);
+        let address = name.resolve(port).map_err(|source| BindError::Resolve { name: name.clone(), source })?;
+        let listener =
+            Listener::bind(net_config(&config, address)).map_err(|source| BindError::Listen { address, source })?;
+        core.settings.listening_on(listener.local_addr()?.port());
         Ok(Self { config, core, catalogue, listener })
     }
 
@@ -301,10 +311,10 @@ fn frame_size_max(config: &Config) -> u32 {
     u32::try_from(config.net.frame_size_max.get()).unwrap_or(u32::MAX)
 }
 
-fn net_config(config: &Config) -> NetConfig {
+fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
     let net = &config.net;
     NetConfig {
-        address: SocketAddr::new(net.bind_address, net.listen_port),
+        address,
         backlog: net.backlog,
         workers: threads(net.workers),
         lane_threads: lane_threads(config),

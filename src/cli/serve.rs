@@ -32,7 +32,7 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
         say(&config_loaded_line(path));
     }
     let settings = Settings::new(&loaded);
-    let serialize_type = loaded.config.net.serialize_type;
+    let (serialize_type, address) = (loaded.config.net.serialize_type, loaded.config.net.bind_address.clone());
     let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default()))?;
     // Until here a signal ends the process at once, which loses nothing: nobody was answered yet.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -43,7 +43,7 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
         .block_on(async { Signals::new() })
         .map_err(|error| anyhow::anyhow!("signals cannot be awaited: {error}"))?;
     let running = server.serve().map_err(|error| anyhow::anyhow!("cannot serve: {error}"))?;
-    say(&boot_success_line(serialize_type, running.local_addr()));
+    say(&boot_success_line(serialize_type, &address, running.local_addr().port()));
     runtime.block_on(async {
         let name = signals.next().await;
         tracing::info!("{name}: stopping");

@@ -84,12 +84,12 @@ fn a_file_name_need_not_be_utf_8() {
 
 #[test]
 fn the_lines_that_scripts_wait_for_are_javas() {
-    let address = "0.0.0.0:9876".parse().unwrap();
+    let line = |address: &str| boot_success_line(SerializeType::Json, &address.parse().unwrap(), 9876);
 
-    assert_eq!(
-        boot_success_line(SerializeType::Json, address),
-        "The Name Server boot success. serializeType=JSON, address 0.0.0.0:9876",
-    );
+    assert_eq!(line("0.0.0.0"), "The Name Server boot success. serializeType=JSON, address 0.0.0.0:9876");
+    assert_eq!(line("::"), "The Name Server boot success. serializeType=JSON, address :::9876");
+    assert_eq!(line("[::1]"), "The Name Server boot success. serializeType=JSON, address [::1]:9876");
+    assert_eq!(line("localhost"), "The Name Server boot success. serializeType=JSON, address localhost:9876");
     assert_eq!(config_loaded_line("/etc/a.conf".as_ref()), "load config properties file OK, /etc/a.conf");
     assert!(usage().starts_with("usage: mqnamesrv [-c <arg>] [-h] [-n <arg>] [-p]\n -c,"));
 }

@@ -1,10 +1,9 @@
 //! What is printed, letter by letter as Java prints it: scripts wait for these lines.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::{Loaded, SerializeType};
+use crate::config::{BindAddress, Loaded, SerializeType};
 
 /// What `-h` prints.
 pub fn usage() -> &'static str {
@@ -19,9 +18,9 @@ usage: mqnamesrv [-c <arg>] [-h] [-n <arg>] [-p]
 
 /// The line on stdout once connections are accepted, without its end.
 // Java: `NamesrvStartup.createAndStartNamesrvController`.
-pub fn boot_success_line(serialize: SerializeType, address: SocketAddr) -> String {
-    let (ip, port) = (address.ip(), address.port());
-    format!("The Name Server boot success. serializeType={}, address {ip}:{port}", serialize.name())
+pub fn boot_success_line(serialize: SerializeType, address: &BindAddress, port: u16) -> String {
+    // Java shows the address as it was configured, and the port that was free.
+    format!("The Name Server boot success. serializeType={}, address {address}:{port}", serialize.name())
 }
 
 /// The line on stdout once the file that `-c` names has been read, without its end.

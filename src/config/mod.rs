@@ -14,6 +14,7 @@
 //!
 //! No socket, no log line: what should be logged is returned as [`Notice`]s and [`Outcome`]s.
 
+mod address;
 mod check;
 mod environment;
 mod error;
@@ -28,13 +29,14 @@ mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use address::{BindAddress, Networks};
 pub use environment::Environment;
 pub use error::{ConfigError, Notice, Problem, Severity};
 pub use load::{Loaded, load};
 pub use overlay::Overlay;
 pub use parts::{
-    AdminConfig, AdminFrom, ClusterTestConfig, Grant, KvConfig, LivenessConfig, LogConfig, LogFormat, NetConfig,
-    OnDamage, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig, RouteConfig, SerializeType,
+    AdminConfig, ClusterTestConfig, Grant, KvConfig, LivenessConfig, LogConfig, LogFormat, NetConfig, OnDamage,
+    PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig, RouteConfig, SerializeType,
     SettingsConfig,
 };
 pub use settings::{Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};

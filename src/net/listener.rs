@@ -1,7 +1,7 @@
 //! Opening the socket, accepting, and the server that stops it all.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
@@ -31,7 +31,26 @@ pub struct Listener {
 impl Listener {
     /// Opens the socket.
     pub fn bind(config: NetConfig) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(config.address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = match config.address {
+            SocketAddr::V4(address) if address.ip().is_unspecified() => {
+                // Java: every address means those of IPv6 as well. A machine without IPv6 has none of them.
+                let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
+                match Self::open(every, &config) {
+                    Err(error) if error.kind() != io::ErrorKind::AddrInUse => Self::open(config.address, &config)?,
+                    opened => opened?,
+                }
+            }
+            address => Self::open(address, &config)?,
+        };
+        Ok(Self { socket: socket.into(), config })
+    }
+
+    fn open(address: SocketAddr, config: &NetConfig) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.ip() == Ipv6Addr::UNSPECIFIED {
+            // Whatever the system's default is: `::` takes IPv4 too.
+            socket.set_only_v6(false)?;
+        }
         // A restart must not wait for the connections of the server before it.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -42,9 +61,9 @@ impl Listener {
         if config.receive_buffer_size > 0 {
             socket.set_recv_buffer_size(config.receive_buffer_size)?;
         }
-        socket.bind(&config.address.into())?;
+        socket.bind(&address.into())?;
         socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-        Ok(Self { socket: socket.into(), config })
+        Ok(socket)
     }
 
     /// Where it listens; the port is the real one.
@@ -157,6 +176,7 @@ impl Acceptor {
     }
 
     fn hand_over(&self, stream: TcpStream, peer: SocketAddr) {
+        let peer = canonical(peer);
         let Some(slot) = Slot::take(&self.totals, self.connections_max) else {
             self.totals.refused.fetch_add(1, Relaxed);
             if let Some(suppressed) = self.refusals.admit(Instant::now().into_std()) {
@@ -170,6 +190,15 @@ impl Acceptor {
         if let (Ok(stream), Some(worker)) = (stream, WorkerHandle::least_loaded(&self.workers)) {
             worker.open(Accepted::Socket(stream), peer, slot);
         }
+    }
+}
+
+/// A socket that takes IPv6 shows IPv4 as `::ffff:a.b.c.d`; nobody behind this line has to know that form.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, peer.port())),
+        // As it is, with the interface of a link-local address.
+        IpAddr::V6(_) => peer,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may change the server: peers in `admin.admin-from`, and nobody else.
 
-use fingerpost::config::AdminFrom;
+use fingerpost::config::Networks;
 
 use crate::harness::{Ask, Server};
 use crate::requests::{Broker, Reply, all_known, cluster_info, kv_get, kv_put, route, topic_list};
@@ -8,7 +8,7 @@ use crate::requests::{Broker, Reply, all_known, cluster_info, kv_get, kv_put, ro
 /// A server to which this machine is a stranger.
 fn reserved() -> Server {
     Server::start_with(|config, _| {
-        config.admin.admin_from = AdminFrom::new(["10.0.0.0/8".parse().expect("a network")]);
+        config.admin.admin_from = Networks::new(["10.0.0.0/8".parse().expect("a network")]);
     })
 }
 

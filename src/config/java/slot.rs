@@ -1,11 +1,10 @@
 //! Where a Java key's value lives in a [`crate::config::Config`], and how it is written there.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Value, ValueError};
-use crate::config::{ByteSize, HostPort, SerializeType};
+use crate::config::{BindAddress, ByteSize, HostPort, SerializeType};
 
 /// One field of a [`crate::config::Config`], by its type.
 pub(in crate::config) enum Slot<'a> {
@@ -17,7 +16,7 @@ pub(in crate::config) enum Slot<'a> {
     Millis(&'a mut Duration),
     Text(&'a mut String),
     Path(&'a mut PathBuf),
-    Address(&'a mut IpAddr),
+    Address(&'a mut BindAddress),
     Servers(&'a mut Vec<HostPort>),
     Format(&'a mut SerializeType),
 }
@@ -51,7 +50,9 @@ impl Slot<'_> {
             (Self::Millis(time), Value::Integer(number)) => *time = Duration::from_millis(narrow(*number)?),
             (Self::Text(text), Value::Text(value)) => value.clone_into(text),
             (Self::Path(path), Value::Text(value)) if !value.is_empty() => *path = PathBuf::from(value),
-            (Self::Address(address), Value::Text(value)) => *address = parse_address(value)?,
+            (Self::Address(address), Value::Text(value)) => {
+                *address = value.parse().map_err(|_| ValueError::Unreadable("an address or the name of a host"))?;
+            }
             (Self::Servers(servers), Value::Text(value)) => {
                 *servers = HostPort::list(value).map_err(|_| ValueError::Unreadable("a list of host:port"))?;
             }
@@ -67,12 +68,4 @@ impl Slot<'_> {
 
 fn narrow<T: TryFrom<i64>>(number: i64) -> Result<T, ValueError> {
     T::try_from(number).map_err(|_| ValueError::Unreadable("a number that fits"))
-}
-
-/// Names are not looked up: what a server binds to must not depend on who answers a name that day.
-fn parse_address(text: &str) -> Result<IpAddr, ValueError> {
-    if text == "localhost" {
-        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    }
-    text.parse().map_err(|_| ValueError::Unreadable("an IP address"))
 }

@@ -10,7 +10,7 @@ mod state;
 
 pub use crate::kv::{KvConfig, OnDamage};
 pub use crate::remoting::SerializeType;
-pub use access::{AdminConfig, AdminFrom, LogConfig, LogFormat};
+pub use access::{AdminConfig, LogConfig, LogFormat};
 pub use net::NetConfig;
 pub use plugins::{Grant, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
 pub use requests::{ClusterTestConfig, RequestsConfig};

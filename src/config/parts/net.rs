@@ -1,18 +1,18 @@
 //! `[net]`: sockets, threads, and what may wait in memory.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ByteSize, SerializeType};
+use crate::config::{BindAddress, ByteSize, SerializeType};
 
 /// `[net]`: where the server listens, and how much a peer may make it hold.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NetConfig {
-    /// The local address. Java: `bindAddress`.
-    pub bind_address: IpAddr,
+    /// The local address, or the name of a host; `0.0.0.0` and `::` are every address, of IPv4 and IPv6. Java:
+    /// `bindAddress`.
+    pub bind_address: BindAddress,
     /// The port; 0 takes a free one. Java: `listenPort`.
     pub listen_port: u16,
     /// The largest frame that is read, its length field included. Java: `com.rocketmq.remoting.frameMaxLength`.
@@ -52,7 +52,7 @@ pub struct NetConfig {
 impl Default for NetConfig {
     fn default() -> Self {
         Self {
-            bind_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind_address: BindAddress::default(),
             listen_port: 9876,
             frame_size_max: ByteSize::mib(16),
             backlog: 1024,

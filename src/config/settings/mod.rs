@@ -4,7 +4,7 @@
 //!
 //! * A reader sees one moment: all changes of one update, or none. The version is part of what is read.
 //! * A change is on disk before it is seen.
-//! * Only keys that are [`Effect::Live`] change.
+//! * Only keys that are [`Effect::Live`] change, once the port is known.
 
 use std::fmt;
 use std::io;
@@ -151,6 +151,15 @@ impl Settings {
         let Loaded { config, extras, overlay, .. } = loaded.clone();
         let writer = Writer { config, extras, overlay };
         Self { current: ArcSwap::from_pointee(writer.snapshot(1)), writer: Mutex::new(writer) }
+    }
+
+    /// With port 0 the system chose one, which 319 shows, as in Java. For the server to say before it serves.
+    pub fn listening_on(&self, port: u16) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.config.net.listen_port != port {
+            writer.config.net.listen_port = port;
+            self.current.store(Arc::new(writer.snapshot(self.version())));
+        }
     }
 
     /// All settings as of now. What is read from one snapshot belongs together.
