@@ -91,6 +91,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ProxyError> {
     Ok(Parsed::NotProxy)
 }
 
+/// Whether `bytes` are so much of a header that nothing else is meant.
+pub fn has_begun(bytes: &[u8]) -> bool {
+    bytes.starts_with(LINE_START) || bytes.starts_with(SIGNATURE)
+}
+
 /// Whether `bytes` are a start of `start`, or start with it.
 fn begins(bytes: &[u8], start: &[u8]) -> bool {
     bytes.iter().zip(start).all(|(one, other)| one == other)

@@ -322,6 +322,8 @@ fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
         frame_size_max: frame_size_max(config),
         send_buffer_size: net.send_buffer_size.as_usize(),
         receive_buffer_size: net.receive_buffer_size.as_usize(),
+        proxies: net.proxy_protocol_from.clone(),
+        proxies_must_introduce: net.proxy_protocol_required,
         stop_timeout: net.stop_timeout,
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
         unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),

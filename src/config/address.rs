@@ -7,8 +7,8 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
-/// Where to listen: an address, an IPv6 one with or without brackets, or the name of a host, which is looked up when the
-/// server starts. Shown as it was written.
+/// Where to listen: an address, an IPv6 one with or without brackets, or the name of a host, which is looked up when
+/// the server starts. Shown as it was written.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BindAddress(String);

@@ -43,6 +43,11 @@ fn net(config: &Config, wrong: &mut Vec<Complaint>) {
     within(wrong, "net.receive-buffer-size", net.receive_buffer_size.get(), 0, INT_MAX);
     within(wrong, "net.lane-threads", net.lane_threads.into(), 0, THREADS_MAX);
 
+    if net.proxy_protocol_required && net.proxy_protocol_from.is_empty() {
+        let text = "`net.proxy-protocol-required` needs `net.proxy-protocol-from`: no peer is known to be a proxy";
+        wrong.push(("net.proxy-protocol-required".to_owned(), text.to_owned()));
+    }
+
     // With none, nobody would ever be read. The lane counts its bytes in 32 bits.
     let per_connection = net.lane_bytes_per_connection_max.get();
     within(wrong, "net.lane-bytes-per-connection-max", per_connection, 1, u64::MAX);

@@ -1,5 +1,6 @@
 //! What an operator can say about sockets, threads and waiting bytes.
 
+use crate::config::Networks;
 use crate::remoting::frame;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -24,6 +25,10 @@ pub struct NetConfig {
     pub send_buffer_size: usize,
     /// `SO_RCVBUF`, in the same way.
     pub receive_buffer_size: usize,
+    /// Who may say, by the PROXY protocol, that somebody else is there. Of anybody else such a word is not believed.
+    pub proxies: Networks,
+    /// Those must say so.
+    pub proxies_must_introduce: bool,
     /// How long a peer may take from its first byte until it is settled what it speaks. Java: Netty's
     /// `handshakeTimeoutMillis`.
     pub opening_timeout: Duration,
@@ -54,6 +59,8 @@ impl Default for NetConfig {
             frame_size_max: frame::SIZE_MAX,
             send_buffer_size: 0,
             receive_buffer_size: 0,
+            proxies: Networks::default(),
+            proxies_must_introduce: false,
             opening_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(3),
             unsent_bytes_max: 256 * KIB,

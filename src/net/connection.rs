@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinSet;
+use tracing::debug;
 
 use crate::remoting::frame;
 
@@ -83,7 +84,7 @@ impl<S: Service> Driver<S> {
             worker,
             stream,
             connection,
-            opening: Some(Opening),
+            opening: Some(Opening::default()),
             partial: Partial::default(),
             outgoing: Outgoing::default(),
             waiting: None,
@@ -265,7 +266,12 @@ impl<S: Service> Driver<S> {
     fn open(&mut self, bytes: &mut BytesMut) -> Result<bool, CloseReason> {
         let Some(opening) = &mut self.opening else { return Ok(true) };
         let link = &self.connection.link;
-        match opening.look(bytes, &mut self.connection.peer)? {
+        let socket = self.connection.peer;
+        let seen = opening.look(bytes, &mut self.connection.peer, &self.worker.shared.config)?;
+        if socket != self.connection.peer {
+            debug!(connection = link.id.0, proxy = %socket, peer = %self.connection.peer, "a proxy says who is there");
+        }
+        match seen {
             Seen::TooLittle => {
                 link.began_to_open(self.worker.tick());
                 Ok(false)

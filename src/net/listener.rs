@@ -87,7 +87,8 @@ impl Listener {
         L: LaneService<Job = S::Job>,
     {
         let address = self.local_addr()?;
-        let config = self.config;
+        // With port 0 the real one is known only here.
+        let config = NetConfig { address, ..self.config };
         let totals = Arc::new(Totals::new(config.workers.get()));
         let lane = Lane::new(&config);
         let lane_threads = LaneThreads::start(&lane, config.lane_threads.get(), lane_service)?;

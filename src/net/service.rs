@@ -74,6 +74,12 @@ pub enum CloseReason {
     /// The service could not read a frame.
     #[error("{0}")]
     Undecodable(Cow<'static, str>),
+    /// Its first bytes are no frame, and tell what it speaks instead.
+    #[error("{0}")]
+    Stranger(Cow<'static, str>),
+    /// A proxy did not say who is there as it must, or somebody did who is none.
+    #[error("PROXY protocol: {0}")]
+    Proxy(Cow<'static, str>),
     /// It wanted to speak TLS, which failed.
     #[error("TLS: {0}")]
     Tls(Cow<'static, str>),
@@ -102,6 +108,7 @@ impl CloseReason {
     pub(super) fn is_fault(&self) -> bool {
         match self {
             Self::Frame(_) | Self::Undecodable(_) | Self::Tls(_) | Self::Opening => true,
+            Self::Stranger(_) | Self::Proxy(_) => true,
             Self::PartialBytes | Self::Panicked => true,
             Self::Peer | Self::Io(_) | Self::Idle | Self::Requested | Self::Stopping => false,
         }

@@ -13,6 +13,7 @@ mod order;
 mod plugins;
 mod policies;
 mod process;
+mod proxy_protocol;
 mod requests;
 mod startup;
 mod stock;

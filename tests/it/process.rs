@@ -121,6 +121,18 @@ pub(crate) fn start_in(home: TempDir, settings: &[(&str, &str)]) -> Server {
     serve(command, home)
 }
 
+/// Starts the server on the loopback with this TOML, which may add to `[net]` where it begins.
+pub(crate) fn start_with_toml(text: &str) -> Server {
+    let home = tempfile::tempdir().expect("a temporary directory can be made");
+    let own = "[net]\nbind-address = '127.0.0.1'\nlisten-port = 0\n";
+    let text = format!("{own}{}", text.strip_prefix("[net]\n").unwrap_or(text));
+    let file = home.path().join("namesrv.toml");
+    std::fs::write(&file, text).expect("the temporary directory is writable");
+    let mut command = program(home.path());
+    command.arg("-c").arg(&file).env("HOME", home.path());
+    serve(command, home)
+}
+
 /// Starts a server by this command and waits until it has booted.
 pub(crate) fn serve(mut command: Command, home: TempDir) -> Server {
     let log = std::fs::File::create(log_path(home.path())).expect("the temporary directory is writable");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{BindAddress, ByteSize, SerializeType};
+use crate::config::{BindAddress, ByteSize, Networks, SerializeType};
 
 /// `[net]`: where the server listens, and how much a peer may make it hold.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -33,6 +33,11 @@ pub struct NetConfig {
     pub send_buffer_size: ByteSize,
     /// `SO_RCVBUF`; 0 leaves it to the system. Java: `serverSocketRcvBufSize`.
     pub receive_buffer_size: ByteSize,
+    /// Networks of proxies: a peer in one of them may say by the PROXY protocol, version 1 or 2, who connected to it.
+    /// Java believes everybody.
+    pub proxy_protocol_from: Networks,
+    /// Whether such a peer must say so.
+    pub proxy_protocol_required: bool,
     /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it.
     pub reply_bytes_waiting_max: ByteSize,
     /// Reply bytes that may wait for all peers together. Beyond it, a peer is not read while any reply waits for it.
@@ -62,6 +67,8 @@ impl Default for NetConfig {
             serialize_type: SerializeType::Json,
             send_buffer_size: ByteSize::new(0),
             receive_buffer_size: ByteSize::new(0),
+            proxy_protocol_from: Networks::default(),
+            proxy_protocol_required: false,
             reply_bytes_waiting_max: ByteSize::kib(256),
             outgoing_bytes_max: ByteSize::mib(256),
             lane_threads: 0,

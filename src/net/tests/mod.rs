@@ -6,6 +6,7 @@ mod bounds;
 mod closing;
 mod lane;
 mod memory;
+mod opening;
 mod replies;
 
 use std::io::{Read, Write};
