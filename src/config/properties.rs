@@ -73,21 +73,28 @@ impl<'a> Lines<'a> {
     }
 
     /// The next line that is neither blank nor a comment, joined with those that continue it, and where it begins.
+    ///
+    /// While nothing has been joined yet, Java passes over blank lines and comments even behind a backslash. Only a
+    /// backslash that ends the file, but for a line end, is a line all the same: an empty one.
     fn next_logical(&mut self) -> Option<(usize, Vec<u8>)> {
+        let mut logical = Vec::new();
+        let mut begin = None;
         loop {
             let line = self.line;
-            let mut natural = trim_start(self.next_natural()?);
-            if matches!(natural.first(), None | Some(b'#' | b'!')) {
+            let Some(natural) = self.next_natural().map(trim_start) else {
+                return begin.filter(|_| !logical.is_empty()).map(|begin| (begin, logical));
+            };
+            if logical.is_empty() && matches!(natural.first(), None | Some(b'#' | b'!')) {
+                begin = None;
                 continue;
             }
-            let mut logical = Vec::new();
-            // An odd number of backslashes at the end continues the line; a comment cannot begin within.
-            while natural.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1 {
-                logical.extend_from_slice(&natural[..natural.len() - 1]);
-                natural = trim_start(self.next_natural().unwrap_or_default());
+            let begin = *begin.get_or_insert(line);
+            // An odd number of backslashes at the end continues the line.
+            let continued = natural.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1;
+            logical.extend_from_slice(&natural[..natural.len() - usize::from(continued)]);
+            if !continued || self.rest.is_empty() {
+                return Some((begin, logical));
             }
-            logical.extend_from_slice(natural);
-            return Some((line, logical));
         }
     }
 }
@@ -213,6 +220,25 @@ mod tests {
         assert_eq!(pairs("a=1\\\n\nb=2"), [is("a", "1"), is("b", "2")]);
         assert_eq!(pair("a=1\\"), is("a", "1"));
         assert_eq!(pair("a\\\n b=1"), is("ab", "1"));
+    }
+
+    #[test]
+    fn blank_lines_and_comments_are_passed_over_behind_a_backslash_that_continues_nothing() {
+        // Each pair was read off Java.
+        let cases: [(&str, &[(&str, &str)]); 8] = [
+            ("\\\n\n x", &[("x", "")]),
+            ("\\\n#x=1\nb=2", &[("b", "2")]),
+            ("  \\\n  !c=1", &[]),
+            ("\\\n \\\n\n#c", &[]),
+            ("a\\\n\n=b", &[("a", ""), ("", "b")]),
+            ("a=1\n\\", &[("a", "1"), ("", "")]),
+            ("\\\n\\\n", &[("", "")]),
+            ("\\\n ", &[]),
+        ];
+        for (file, expected) in cases {
+            let expected: Vec<_> = expected.iter().map(|(key, value)| is(key, value)).collect();
+            assert_eq!(pairs(file), expected, "{file:?}");
+        }
     }
 
     #[test]

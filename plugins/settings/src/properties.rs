@@ -49,19 +49,22 @@ impl Iterator for LogicalLines<'_> {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
         loop {
-            let first = trim_start(self.natural_line()?);
-            if first.is_empty() || first.starts_with(b"#") || first.starts_with(b"!") {
+            let Some(more) = self.natural_line().map(trim_start) else {
+                return Some(line).filter(|line| !line.is_empty());
+            };
+            // As long as there is nothing to continue, a backslash before a blank line or a comment means nothing.
+            if line.is_empty() && matches!(more, [] | [b'#' | b'!', ..]) {
                 continue;
             }
-            let mut line = first.to_vec();
-            while ends_open(&line) {
-                line.pop();
-                let Some(more) = self.natural_line() else { break };
-                line.extend_from_slice(trim_start(more));
+            line.extend_from_slice(more);
+            if !ends_open(more) {
+                return Some(line);
             }
-            // Nothing but a continuation of nothing is a blank line.
-            if !line.is_empty() {
+            line.pop();
+            // A backslash that only a line end follows ends the text, and is a line even if it stands alone.
+            if self.rest.is_empty() {
                 return Some(line);
             }
         }
@@ -175,7 +178,8 @@ mod tests {
         assert_eq!(parsed("a=1\\"), pairs(&[("a", "1")]));
         // A comment is not continued; a continued line may look like one.
         assert_eq!(parsed("#x\\\na=1\\\n#2"), pairs(&[("a", "1#2")]));
-        assert_eq!(parsed("\\\n\\\na=1\n\\"), pairs(&[("a", "1")]));
+        assert_eq!(parsed("\\\n\\\na=1\n\\"), pairs(&[("a", "1"), ("", "")]));
+        assert_eq!(parsed("\\\n#a=1\n\\\n\n\\\n b=2\n\\\n "), pairs(&[("b", "2")]));
     }
 
     #[test]
