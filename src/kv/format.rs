@@ -11,10 +11,13 @@ use super::table::{Namespace, Table};
 
 /// Where and why a file is not what the format promises.
 #[derive(Debug)]
-pub(super) struct Damage {
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pub(super) reason: String,
+pub struct Damage {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in bytes; 0 is before the first.
+    pub column: usize,
+    /// What is wrong there.
+    pub reason: String,
 }
 
 // Java: KVConfigSerializeWrapper
@@ -30,7 +33,7 @@ struct Document {
 /// A key without a value is dropped and its namespace kept: Java holds such a key, and shows it to nobody. A namespace
 /// that is null counts as absent, as in Java.
 // Java: KVConfigManager.load
-pub(super) fn parse(bytes: &[u8]) -> Result<Table, Damage> {
+pub fn parse(bytes: &[u8]) -> Result<Table, Damage> {
     let text = bytes.trim_ascii_start();
     match text.first() {
         None => return Ok(Table::default()),
@@ -68,7 +71,7 @@ impl From<&serde_json::Error> for Damage {
 
 /// Writes a file.
 // Java: KVConfigManager.persist
-pub(super) fn encode(table: &Table) -> Vec<u8> {
+pub fn encode(table: &Table) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(table.encoded_len());
     serde_json::to_writer(&mut bytes, table).expect("strings under string keys always encode, and memory takes them");
     bytes

@@ -35,7 +35,7 @@
 mod completion;
 mod disk;
 mod file;
-mod format;
+pub mod format;
 mod queue;
 mod table;
 mod writer;
