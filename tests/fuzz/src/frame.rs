@@ -1,5 +1,5 @@
-//! Frames and both kinds of header: a frame is found wherever its bytes are cut, a header says what a plain reader finds
-//! in it, what is read is written and read again, and memory grows with the bytes that came.
+//! Frames and both kinds of header: a frame is found wherever its bytes are cut, a header says what a plain reader
+//! finds in it, what is read is written and read again, and memory grows with the bytes that came.
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;

@@ -1,5 +1,5 @@
-//! What the fuzzers check, one module for each target: not only that nothing panics, but that what is read agrees with a
-//! second opinion, and that what is written reads back.
+//! What the fuzzers check, one module for each target: not only that nothing panics, but that what is read agrees
+//! with a second opinion, and that what is written reads back.
 //!
 //! The checks are plain functions, so that they also run over the seeds alone, without a fuzzer; see `README.md`.
 

@@ -1,5 +1,5 @@
-//! The PROXY protocol's headers: what has been said of some bytes is not taken back when more arrive, what is waited for
-//! is bounded, and a header says what a plain reader finds in it.
+//! The PROXY protocol's headers: what has been said of some bytes is not taken back when more arrive, what is
+//! waited for is bounded, and a header says what a plain reader finds in it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

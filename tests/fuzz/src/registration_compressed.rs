@@ -11,8 +11,8 @@ use flate2::read::ZlibDecoder;
 use crate::memory::peak_of;
 use crate::plain::{self, NOW};
 
-/// Bits of the first byte: the form, a stream and not what is inside, tight limits, a stream cut short, and what follows
-/// the stream.
+/// Bits of the first byte: the form, a stream and not what is inside, tight limits, a stream cut short, and what
+/// follows the stream.
 const MAPPINGS: u8 = 1;
 const STREAM: u8 = 2;
 const TIGHT: u8 = 4;

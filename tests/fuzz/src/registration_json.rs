@@ -1,5 +1,5 @@
-//! Registration bodies as JSON, and the other bodies that brokers send: what they say is what a plain reader finds, they
-//! come back from what is written, no limit is exceeded, and memory grows with the bytes that came.
+//! Registration bodies as JSON, and the other bodies that brokers send: what they say is what a plain reader finds,
+//! they come back from what is written, no limit is exceeded, and memory grows with the bytes that came.
 
 use fingerpost::body::registration::{Form, decode};
 use fingerpost::body::{DecodeError, Limits, data_version, queues};
@@ -9,8 +9,8 @@ use crate::memory::peak_of;
 use crate::plain::{self, NOW};
 use crate::tree::Tree;
 
-/// The first byte is the kind of body; the second the entries and the third the depth allowed, 255 standing for what the
-/// server allows.
+/// The first byte is the kind of body; the second the entries and the third the depth allowed, 255 standing for
+/// what the server allows.
 pub fn check(data: &[u8]) {
     let Some((&[kind, entries, depth], body)) = data.split_first_chunk() else { return };
     let mut limits = Limits::default();

@@ -1,4 +1,5 @@
-//! What the fuzzers start from: the recorded exchanges with the Java NameServer, and the bodies that were cut out of them.
+//! What the fuzzers start from: the recorded exchanges with the Java NameServer, and the bodies that were cut out
+//! of them.
 
 use std::io::Read as _;
 

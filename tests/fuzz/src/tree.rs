@@ -1,4 +1,4 @@
-//! A document as `fingerpost::json::Reader` reads it, everything in its place, to be compared with what others read.
+//! A document as `fingerpost::json::Reader` reads it, all in its place, to be compared with what others read.
 
 use fingerpost::json::{JsonError, Kind, Problem, Reader};
 use serde_json::Value;
