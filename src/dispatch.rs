@@ -180,11 +180,13 @@ impl LaneService for Lane {
 
     fn connection_closed(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.registrants.take(id) else { return };
-        for removed in self.core.routes.disconnect(&connection) {
+        let removed = self.core.routes.disconnect(&connection);
+        for broker in &removed {
             tracing::info!(
-                broker = %removed.broker_name, cluster = %removed.cluster, address = %removed.address,
+                broker = %broker.broker_name, cluster = %broker.cluster, address = %broker.address,
                 "its connection closed"
             );
         }
     }
 }
+        self.core.notifier.left(&removed);

@@ -31,6 +31,8 @@ mod dispatch;
 pub mod inline;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "net")]
+pub mod notify;
 #[cfg(feature = "server")]
 pub mod plugin;
 #[cfg(feature = "server")]

@@ -21,6 +21,7 @@ use crate::inline::Inline;
 use crate::kv::KvStore;
 use crate::liveness::{self, Liveness};
 use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
+use crate::notify::Notifier;
 use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
 use crate::route::RouteTable;
 use crate::upstream::{UpstreamConfig, Upstreams};
@@ -91,14 +92,17 @@ impl NameServer {
         let core = Arc::new(Core {
             routes: Arc::new(RouteTable::new()),
             registrants: Registrants::default(),
+        let settings = Arc::new(settings);
             kv: Arc::new(KvStore::open(config.kv.clone())?),
-            settings: Arc::new(settings),
+            settings,
             started: clock.now(),
+            notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type)?,
             body_limits: body_limits(&config),
             upstreams: Upstreams::start(upstreams(&config))?,
             clock,
         });
         let catalogue = Arc::new(Catalogue::load(&config.plugins, &config.policies, &core)?);
+        core.notifier.use_forms(catalogue.notices().to_vec());
         report(&catalogue);
         let (name, port) = (&config.net.bind_address, config.net.listen_port);
         let address = name.resolve(port).map_err(|source| BindError::Resolve { name: name.clone(), source })?;
@@ -253,6 +257,7 @@ impl Scan {
     fn start(core: Arc<Core>, connections: Connections, config: &Config) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
+    core.notifier.left(&removed);
         let liveness = &config.liveness;
         let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
         let mut prints = Liveness::unless_zero(uptime(&core), FIRST_PRINT_AFTER, liveness.print_interval);

@@ -338,13 +338,13 @@ fn only_true_is_true_and_anything_but_false_is_told() {
 #[test]
 fn keys_without_effect_are_told_with_the_reason() {
     let loaded =
-        java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true\nnotifyMinBrokerIdChanged=true").unwrap();
+        java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true\nenableControllerInNamesrv=true").unwrap();
 
     let severities: Vec<_> = loaded.notices.iter().map(|notice| notice.severity).collect();
     assert_eq!(severities, [Severity::Info, Severity::Warning, Severity::Warning, Severity::Warning]);
     assert_eq!(told(&loaded)[2], "3: `useTLS` is accepted without effect: no TLS is spoken");
-    let untold = "4: `notifyMinBrokerIdChanged` is accepted without effect: brokers are not notified by this version";
-    assert_eq!(told(&loaded)[3], untold);
+    let alone = "4: `enableControllerInNamesrv` is accepted without effect: a controller has to be run on its own";
+    assert_eq!(told(&loaded)[3], alone);
 }
 
 #[test]

@@ -34,7 +34,6 @@ impl LogLimit {
     }
 
     /// Calls `log` with how many lines were suppressed before this one, unless this one is suppressed too.
-    #[cfg(feature = "server")]
     pub(crate) fn note(&self, log: impl FnOnce(u64)) {
         if let Some(suppressed) = self.admit(tokio::time::Instant::now().into_std()) {
             log(suppressed);

@@ -43,7 +43,6 @@ mod stream;
 mod usage;
 mod worker;
 
-#[cfg(feature = "server")]
 pub(crate) use log_limit::LogLimit;
 
 pub use config::NetConfig;

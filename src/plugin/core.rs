@@ -6,6 +6,7 @@ use crate::body::Limits;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::kv::KvStore;
+use crate::notify::Notifier;
 use crate::route::{Millis, RouteTable};
 use crate::upstream::Upstreams;
 
@@ -17,6 +18,8 @@ pub struct Core {
     pub routes: Arc<RouteTable>,
     /// The connections that registered brokers.
     pub registrants: Registrants,
+    /// Tells brokers what changed in the route tables.
+    pub notifier: Notifier,
     /// The KV store.
     pub kv: Arc<KvStore>,
     /// The run-time settings.

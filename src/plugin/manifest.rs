@@ -5,11 +5,14 @@
 use serde::Deserialize;
 
 use crate::config::Grant;
+use crate::notify::Form;
 
 /// A manifest longer than this is refused before it is parsed.
 const TEXT_MAX: usize = 64 * 1024;
 /// More request codes than this in one plugin is a mistake.
 const CODES_MAX: usize = 256;
+/// More header fields than this in one notice, too.
+const NOTICE_FIELDS_MAX: usize = 64;
 /// Names appear in logs and in the configuration.
 const NAME_MAX: usize = 64;
 /// So do descriptions.
@@ -40,6 +43,9 @@ pub(crate) struct Manifest {
     /// The request codes it answers (processors).
     #[serde(default)]
     pub(crate) codes: Vec<CodeEntry>,
+    /// What the server tells brokers of changes in the tables that processors write.
+    #[serde(default, rename = "notice")]
+    pub(crate) notices: Vec<Form>,
     /// When it has a say (policies); nothing means always.
     #[serde(default)]
     pub(crate) policy: Condition,
@@ -158,8 +164,9 @@ impl Manifest {
             return invalid("`version` must not be empty or long".to_owned());
         }
         // These reach logs and remarks.
-        let texts = [&self.version, &self.description].into_iter().chain(self.codes.iter().map(|entry| &entry.name));
-        for text in texts {
+        let codes = self.codes.iter().map(|entry| &entry.name);
+        let notices = self.notices.iter().map(|form| &form.name);
+        for text in [&self.version, &self.description].into_iter().chain(codes).chain(notices) {
             if text.len() > TEXT_LINE_MAX || text.chars().any(char::is_control) {
                 let shown: String = text.chars().take(NAME_MAX).collect();
                 return invalid(format!("{shown:?}: texts are single lines of at most {TEXT_LINE_MAX} bytes"));
@@ -171,6 +178,7 @@ impl Manifest {
                 return invalid("`[policy]` is for policies".to_owned());
             }
             Kind::Policy if !self.codes.is_empty() => return invalid("`[[codes]]` is for processors".to_owned()),
+            Kind::Policy if !self.notices.is_empty() => return invalid("`[[notice]]` is for processors".to_owned()),
             _ => {}
         }
         if self.codes.len() > CODES_MAX {
@@ -181,13 +189,36 @@ impl Manifest {
                 return invalid(format!("request code {} appears twice", entry.code));
             }
         }
-        Ok(())
+        self.check_notices().map_or(Ok(()), invalid)
+    }
+
+    /// What is wrong with the notices.
+    fn check_notices(&self) -> Option<String> {
+        for (i, form) in self.notices.iter().enumerate() {
+            if self.notices[..i].iter().any(|earlier| earlier.event == form.event) {
+                return Some(format!("the event of the notice {} has one already", form.name));
+            }
+            if form.fields.len() > NOTICE_FIELDS_MAX {
+                return Some(format!("the notice {} has more than {NOTICE_FIELDS_MAX} fields", form.name));
+            }
+            for (i, (name, _)) in form.fields.iter().enumerate() {
+                let twice = form.fields[..i].iter().any(|(earlier, _)| earlier == name);
+                if twice || name.is_empty() || name.len() > NAME_MAX {
+                    return Some(format!(
+                        "the fields of the notice {} have names of 1 to {NAME_MAX} bytes, none of them twice",
+                        form.name
+                    ));
+                }
+            }
+        }
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::Fact;
 
     const LOOKUP: &str = r#"
         name = "lookup"
@@ -231,6 +262,46 @@ mod tests {
         assert!(Manifest::parse(&format!("{head}kind = \"processor\"")).is_err());
         assert!(Manifest::parse(&LOOKUP.replace("processor", "policy")).is_err());
         assert!(Manifest::parse(&format!("{head}kind = \"policy\"")).is_ok());
+    }
+
+    const NOTICE: &str = r#"
+        [[notice]]
+        event = "min-broker-id-changed"
+        code = 8
+        name = "EIGHT"
+        when-setting = "aSetting"
+        fields = [["id", "min-id"], ["gone", "departed-address"]]
+    "#;
+
+    #[test]
+    fn a_notice_says_what_brokers_are_told_and_in_which_words() {
+        let manifest = Manifest::parse(&format!("{LOOKUP}{NOTICE}")).unwrap();
+
+        let [form] = &manifest.notices[..] else { panic!("{manifest:?}") };
+        assert_eq!((form.code, form.when_setting.as_deref()), (8, Some("aSetting")));
+        assert_eq!(
+            form.fields,
+            [("id".to_owned(), Fact::MinId), ("gone".to_owned(), Fact::DepartedAddress)],
+            "in their order"
+        );
+    }
+
+    #[test]
+    fn a_notice_with_unknown_words_or_the_same_words_twice_is_refused() {
+        for (right, wrong) in [
+            ("min-broker-id-changed", "min-broker-changed"),
+            ("departed-address", "departed"),
+            ("\"gone\"", "\"id\""),
+            ("\"gone\"", "\"\""),
+            ("when-setting", "when"),
+            ("EIGHT", "EI\\nGHT"),
+        ] {
+            let text = format!("{LOOKUP}{}", NOTICE.replace(right, wrong));
+            assert!(Manifest::parse(&text).is_err(), "{text}");
+        }
+        assert!(Manifest::parse(&format!("{LOOKUP}{NOTICE}{NOTICE}")).is_err(), "one event, one notice");
+        let policy = format!("name = \"x\"\nversion = \"1\"\nkind = \"policy\"{NOTICE}");
+        assert!(Manifest::parse(&policy).unwrap_err().to_string().contains("for processors"));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod core;
 mod draft;
 mod encode;
+mod error;
 mod manifest;
 mod pace;
 mod registrants;
@@ -22,8 +23,8 @@ mod view;
 mod wasm;
 
 pub use self::core::Core;
+pub use self::error::CatalogueError;
 pub use self::registrants::Registrants;
-pub use self::registry::CatalogueError;
 
 pub(crate) use self::encode::refuse;
 pub(crate) use self::manifest::Access;

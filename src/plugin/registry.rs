@@ -7,7 +7,8 @@
 //! # Invariants
 //!
 //! * A code has one answerer. A second plugin takes it over only with an override: an embedded plugin's own, or the
-//!   operator's word for that file. Otherwise the whole file is rejected, and what served before goes on serving.
+//!   operator's word for that file. Otherwise the whole file is rejected, and what served before goes on serving. The
+//!   same goes for the notice of an event, which lasts as long as its plugin answers any code.
 //! * Grants and overrides hang on the origin of the bytes (embedded, or a configured file), never on the name that a
 //!   plugin gives itself.
 
@@ -21,21 +22,21 @@ use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::core::Core;
-use super::manifest::{CodeEntry, Condition, Kind, Manifest, ManifestError, Run};
+use super::error::{COMPONENT_SIZE_MAX, CatalogueError, RejectReason, Rejected};
+use super::manifest::{CodeEntry, Condition, Kind, Manifest, Run};
 use super::pace::Pace;
 use super::stock;
-use super::wasm::{CallError, Engine, InstanceParts, LogBudget, PrepareError, Prepared, SharedMemory, hex};
+use super::wasm::{Engine, InstanceParts, LogBudget, Prepared, SharedMemory, hex};
 use crate::config::java::{JavaKey, Kind as ValueKind};
 use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure, nearest};
-
-/// A larger file is refused unread.
-const COMPONENT_SIZE_MAX: u64 = 64 << 20;
+use crate::notify::{Event, Form};
 
 /// Every plugin in use.
 pub(crate) struct Catalogue {
     plugins: Vec<Arc<Plugin>>,
     codes: HashMap<i32, Target>,
     chain: Vec<PolicySlot>,
+    notices: Vec<Form>,
     rejected: Vec<Rejected>,
     _engine: Engine,
 }
@@ -81,88 +82,6 @@ pub(crate) struct PolicySlot {
     pub(crate) on_failure: PolicyFailure,
 }
 
-/// A file that is not used.
-#[derive(Debug)]
-pub(crate) struct Rejected {
-    pub(crate) path: PathBuf,
-    pub(crate) reason: RejectReason,
-}
-
-/// Why a component is not used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum RejectReason {
-    #[error("it cannot be read: {0}")]
-    Read(#[from] std::io::Error),
-    #[error("it has {0} bytes, at most {COMPONENT_SIZE_MAX} are allowed")]
-    TooLarge(u64),
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    #[error("`describe` failed: {0}")]
-    Describe(CallError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error("its manifest says it is a {manifest:?}, but it exports a {export:?}")]
-    KindMismatch { manifest: Kind, export: Kind },
-    #[error(
-        "the name {name:?} is taken by another plugin; a file may have it if it takes over what that one does, by \
-         `override = true` in [plugins.files.{file:?}]"
-    )]
-    NameTaken { name: String, file: String },
-    #[error("it is a policy and imports WASI; policies run where nothing may block")]
-    PolicyWithWasi,
-    #[error("`{key}` names {name:?}, which is no boolean setting")]
-    NoSuchFlag { key: &'static str, name: String },
-    #[error("a file of the same name in another directory has settings in [plugins.files.{0:?}]; rename one of them")]
-    FileTwice(String),
-    #[error("request code {code} is taken over by {owner:?} already; only one file can override it")]
-    OverriddenTwice { code: i32, owner: String },
-    #[error(
-        "request code {code} is answered by {owner:?}; to let this file take it over, set \
-         `override = true` in [plugins.files.{file:?}]"
-    )]
-    CodeTaken { code: i32, owner: String, file: String },
-}
-
-/// Why the server cannot start with these plugins.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CatalogueError {
-    /// The engine does not start on this machine.
-    #[error("the WebAssembly engine does not start: {0}")]
-    Engine(String),
-    /// An embedded plugin does not load: the binary was built from damaged parts.
-    #[error("embedded plugin {file}: {reason}")]
-    Embedded {
-        /// The name of its file in the source tree.
-        file: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The chain names a policy that is not there.
-    #[error("policies.chain names {name:?}, but the policies are: {known}")]
-    UnknownPolicy {
-        /// The name in the configuration.
-        name: String,
-        /// What could have been meant.
-        known: String,
-    },
-    /// `plugins.disabled` names an embedded plugin that does not exist.
-    #[error("plugins.disabled names {name:?}, but the embedded plugins are: {known}{}", hint(nearest))]
-    UnknownDisabled {
-        /// The name in the configuration.
-        name: String,
-        /// All that it could have been.
-        known: String,
-        /// What probably was meant.
-        nearest: Option<String>,
-    },
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
-}
-
 impl Catalogue {
     /// Loads the embedded plugins and those of the plugins directories.
     ///
@@ -177,9 +96,11 @@ impl Catalogue {
     ) -> Result<Self, CatalogueError> {
         let engine =
             Engine::new(config.cache_dir.path()).map_err(|error| CatalogueError::Engine(format!("{error:#}")))?;
-        let mut loader = Loader { engine: &engine, core, config, plugins: Vec::new(), codes: HashMap::new() };
+        let (codes, notices) = (HashMap::new(), HashMap::new());
+        let mut loader = Loader { engine: &engine, core, config, plugins: Vec::new(), codes, notices };
         let embedded_names = loader.load_embedded()?;
         let rejected = loader.load_directories();
+        let notices = loader.notices_in_use();
         let Loader { plugins, codes, .. } = loader;
         for name in &config.disabled {
             if !embedded_names.contains(name) {
@@ -189,7 +110,7 @@ impl Catalogue {
             }
         }
         let chain = chain(&plugins, config, policies)?;
-        Ok(Self { plugins, codes, chain, rejected, _engine: engine })
+        Ok(Self { plugins, codes, chain, notices, rejected, _engine: engine })
     }
 
     /// Who answers a request code.
@@ -205,6 +126,11 @@ impl Catalogue {
     /// The policies, in the operator's order.
     pub(crate) fn chain(&self) -> &[PolicySlot] {
         &self.chain
+    }
+
+    /// What brokers are told.
+    pub(crate) fn notices(&self) -> &[Form] {
+        &self.notices
     }
 
     /// The files that are not used.
@@ -230,6 +156,16 @@ impl Plugin {
         self.pace.note(took);
     }
 
+    /// Whether another plugin may take over what belongs to this one.
+    fn give_up(&self, what: impl FnOnce() -> String, overrides: bool, file: &str) -> Result<(), RejectReason> {
+        let owner = self.manifest.name.clone();
+        match self.origin {
+            _ if !overrides => Err(RejectReason::Taken { what: what(), owner, file: file.to_owned() }),
+            Origin::File(_) => Err(RejectReason::OverriddenTwice { what: what(), owner }),
+            Origin::Embedded => Ok(()),
+        }
+    }
+
     /// What an instance of it is made with.
     pub(crate) fn parts(&self, core: &Arc<Core>) -> InstanceParts {
         InstanceParts {
@@ -249,6 +185,8 @@ struct Loader<'a> {
     config: &'a PluginsConfig,
     plugins: Vec<Arc<Plugin>>,
     codes: HashMap<i32, Target>,
+    /// Which plugin says how brokers are told of an event.
+    notices: HashMap<Event, usize>,
 }
 
 impl Loader<'_> {
@@ -338,7 +276,7 @@ impl Loader<'_> {
             log: Arc::default(),
         };
         let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
-        let manifest = Manifest::parse(&text)?;
+        let mut manifest = Manifest::parse(&text)?;
         if manifest.kind != prepared.kind {
             return Err(RejectReason::KindMismatch { manifest: manifest.kind, export: prepared.kind });
         }
@@ -350,6 +288,11 @@ impl Loader<'_> {
             Origin::Embedded => manifest.grants.clone(),
             Origin::File(path) => self.granted(path, &manifest),
         };
+        if !manifest.notices.is_empty() && !grants.contains(&Grant::RoutesWrite) {
+            // Whoever does not change the tables has nothing to say about their changes.
+            tracing::warn!(plugin = %manifest.name, "its notices are not used: it may not write routes");
+            manifest.notices.clear();
+        }
         Ok(Plugin {
             name: manifest.name.as_str().into(),
             manifest,
@@ -385,7 +328,8 @@ impl Loader<'_> {
             ("enabled-when", manifest.enabled_when.as_deref()),
             ("when-setting", manifest.policy.when_setting.as_deref()),
         ];
-        for (key, name) in named {
+        let of_notices = manifest.notices.iter().map(|form| ("when-setting", form.when_setting.as_deref()));
+        for (key, name) in named.into_iter().chain(of_notices) {
             if let Some(name) = name
                 && !JavaKey::find(name).is_some_and(|known| known.kind == ValueKind::Bool)
             {
@@ -405,13 +349,13 @@ impl Loader<'_> {
                 && (same_role || plugin.manifest.codes.iter().filter_map(taken_from).any(|p| p.name == other.name))
         };
         for entry in &plugin.manifest.codes {
-            let Some(owner) = taken_from(entry) else { continue };
-            let name = owner.manifest.name.clone();
-            if !overrides {
-                return Err(RejectReason::CodeTaken { code: entry.code, owner: name, file: file.to_owned() });
+            if let Some(owner) = taken_from(entry) {
+                owner.give_up(|| format!("request code {}", entry.code), overrides, file)?;
             }
-            if matches!(owner.origin, Origin::File(_)) {
-                return Err(RejectReason::OverriddenTwice { code: entry.code, owner: name });
+        }
+        for form in &plugin.manifest.notices {
+            if let Some(owner) = self.notices.get(&form.event) {
+                self.plugins[*owner].give_up(|| format!("the event of the notice {}", form.name), overrides, file)?;
             }
         }
         if self.plugins.iter().any(|other| other.name == plugin.name && !replaces(other)) {
@@ -426,12 +370,23 @@ impl Loader<'_> {
                 tracing::info!(code = entry.code, plugin = %plugin.name, "taken over from {previous}");
             }
         }
+        self.notices.extend(plugin.manifest.notices.iter().map(|form| (form.event, index)));
         tracing::debug!(
             plugin = %plugin.name, version = %plugin.manifest.version, origin = ?plugin.origin,
             sha256 = %hex(&plugin.digest), "in use: {}", plugin.manifest.description
         );
         self.plugins.push(Arc::new(plugin));
         Ok(())
+    }
+
+    /// The notices of plugins that answer something still: what nobody enters has nothing to tell.
+    fn notices_in_use(&self) -> Vec<Form> {
+        let is_used = |plugin: usize| self.codes.values().any(|target| target.plugin == plugin);
+        let used = self.notices.iter().filter(|(_, plugin)| is_used(**plugin));
+        let forms = used.flat_map(|(event, plugin)| {
+            self.plugins[*plugin].manifest.notices.iter().filter(|form| form.event == *event)
+        });
+        forms.cloned().collect()
     }
 }
 

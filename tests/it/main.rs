@@ -10,6 +10,7 @@ mod harness;
 mod liveness;
 mod misbehaving;
 mod order;
+mod notices;
 mod plugins;
 mod policies;
 mod process;

@@ -15,8 +15,6 @@ const HOME: Effect = Nothing("nothing is read from there");
 const STORE: Effect = Nothing("the path given with -c counts; changes are kept in the file `settings.overlay-path`");
 const POOLS: Effect = Nothing("one worker per core reads and the write lane writes: there are no such pools or queues");
 const AT_ONCE: Effect = Nothing("an unregister is applied in its turn, so none wait in a queue");
-const UNTOLD: Effect = Nothing("brokers are not notified by this version");
-const STOPS: Effect = Nothing("this version stops at once: it answers what was asked and closes");
 const CONTROLLER: Effect = Nothing("a controller has to be run on its own");
 const NETTY: Effect = Nothing("it tunes Netty, which is not used");
 const SEMAPHORES: Effect = Nothing("it limits calls that only a broker makes");
@@ -62,7 +60,9 @@ pub static KEYS: &[JavaKey] = &[
     key(Namesrv, Bool, "enableTopicList")
         .or("true")
         .is(Live, "requests.enable-topic-list", |c| Slot::Flag(&mut c.requests.enable_topic_list)),
-    key(Namesrv, Bool, "notifyMinBrokerIdChanged").or("false").does(UNTOLD),
+    key(Namesrv, Bool, "notifyMinBrokerIdChanged")
+        .or("false")
+        .is(Live, "route.notify-min-broker-id-changed", |c| Slot::Flag(&mut c.route.notify_min_broker_id_changed)),
     key(Namesrv, Bool, "enableControllerInNamesrv").or("false").does(CONTROLLER),
     key(Namesrv, Bool, "needWaitForService")
         .or("false")

@@ -41,6 +41,8 @@ pub struct RouteConfig {
     pub support_acting_master: bool,
     /// Whether a registration forgets the topics that it no longer names. Java: `deleteTopicWithBrokerRegistration`.
     pub delete_topic_with_broker_registration: bool,
+    /// Whether the brokers of a group are told when their smallest id changes. Java: `notifyMinBrokerIdChanged`.
+    pub notify_min_broker_id_changed: bool,
     /// The largest size to which a compressed registration is inflated.
     pub registration_inflated_size_max: ByteSize,
     /// The most topics that one registration may bring.
@@ -52,6 +54,7 @@ impl Default for RouteConfig {
         Self {
             support_acting_master: false,
             delete_topic_with_broker_registration: false,
+            notify_min_broker_id_changed: false,
             registration_inflated_size_max: ByteSize::mib(64),
             registration_topics_max: 1_000_000,
         }

@@ -123,7 +123,7 @@ fn keys_of_the_file_are_shown_but_for_secrets() {
 
     assert_eq!(get("listenPort").unwrap(), "10911");
     assert_eq!(get("serverSelectorThreads").unwrap(), "5", "as Java read it");
-    assert_eq!(get("notifyMinBrokerIdChanged").unwrap(), "true", "shown, though without effect");
+    assert_eq!(get("notifyMinBrokerIdChanged").unwrap(), "true");
     assert_eq!(get("shutdownWaitTimeSeconds").unwrap(), "7");
     assert_eq!(get("defaultThreadPoolNums").unwrap(), "16", "the bad value is ignored");
     assert_eq!(get("configStorePath").unwrap(), home.file.as_ref().unwrap().to_str().unwrap(), "the argument of -c");
@@ -207,8 +207,7 @@ fn what_cannot_change_is_left_alone_and_the_rest_is_applied() {
             ("serverWorkerThreads", "1"),
             ("waitSecondsForService", "47 "),
             ("scanNotActiveBrokerInterval", "0"),
-            ("enableShutdownGracefully", "true"),
-            ("notifyMinBrokerIdChanged", "true"),
+            ("enableControllerInNamesrv", "true"),
             ("supportActingMaster", "true"),
         ])
         .unwrap();
@@ -230,9 +229,7 @@ fn what_cannot_change_is_left_alone_and_the_rest_is_applied() {
              to change that, set `net.workers` in a TOML file",
             "`waitSecondsForService` keeps its value: the new one is not a 32-bit number",
             "`scanNotActiveBrokerInterval` keeps its value: the new one is not between 1 and 86400000",
-            "`enableShutdownGracefully` does not change at run time: this version stops at once: \
-             it answers what was asked and closes",
-            "`notifyMinBrokerIdChanged` does not change at run time: brokers are not notified by this version",
+            "`enableControllerInNamesrv` does not change at run time: a controller has to be run on its own",
         ]
     );
     let after = settings.entries();

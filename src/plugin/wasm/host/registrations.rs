@@ -25,12 +25,17 @@ impl registrations::Host for PluginState {
         }
         let now = self.core.clock.now();
         let connection = self.core.registrants.of(self.request()?.caller.id());
-        let outcome = self.core.routes.register(core_registration(registration), topics, &connection, now);
+        let registration = core_registration(registration);
+        let joined_ha = registration.ha_address.clone();
+        let outcome = self.core.routes.register(registration, topics, &connection, now);
         Ok(match outcome {
-            Ok(registered) => Ok(registrations::Registered {
-                master_address: registered.master_address.as_deref().map(str::to_owned),
-                ha_address: registered.ha_address.as_deref().map(str::to_owned),
-            }),
+            Ok(registered) => {
+                self.core.notifier.joined(&registered, joined_ha.as_ref());
+                Ok(registrations::Registered {
+                    master_address: registered.master_address.as_deref().map(str::to_owned),
+                    ha_address: registered.ha_address.as_deref().map(str::to_owned),
+                })
+            }
             Err(error) => Err(register_error(error)),
         })
     }
@@ -44,7 +49,7 @@ impl registrations::Host for PluginState {
     ) -> wasmtime::Result<Result<(), WriteError>> {
         let departure =
             Departure { cluster: cluster.into(), broker_name: broker_name.into(), broker_id, address: address.into() };
-        self.write(|state| drop(state.core.routes.unregister(&departure)))
+        self.write(|state| state.core.notifier.left(&state.core.routes.unregister(&departure)))
     }
 
     fn heartbeat(&mut self, cluster: String, address: String) -> wasmtime::Result<bool> {

@@ -1,0 +1,91 @@
+//! Why a component is not used, and why a server does not start with the plugins that it has.
+
+use std::path::PathBuf;
+
+use super::manifest::{Kind, ManifestError};
+use super::wasm::{CallError, PrepareError};
+
+/// A larger file is refused unread.
+pub(super) const COMPONENT_SIZE_MAX: u64 = 64 << 20;
+
+/// A file that is not used.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: RejectReason,
+}
+
+/// Why a component is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum RejectReason {
+    #[error("it cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("it has {0} bytes, at most {COMPONENT_SIZE_MAX} are allowed")]
+    TooLarge(u64),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error("`describe` failed: {0}")]
+    Describe(CallError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("its manifest says it is a {manifest:?}, but it exports a {export:?}")]
+    KindMismatch { manifest: Kind, export: Kind },
+    #[error(
+        "the name {name:?} is taken by another plugin; a file may have it if it takes over what that one does, by \
+         `override = true` in [plugins.files.{file:?}]"
+    )]
+    NameTaken { name: String, file: String },
+    #[error("it is a policy and imports WASI; policies run where nothing may block")]
+    PolicyWithWasi,
+    #[error("`{key}` names {name:?}, which is no boolean setting")]
+    NoSuchFlag { key: &'static str, name: String },
+    #[error("a file of the same name in another directory has settings in [plugins.files.{0:?}]; rename one of them")]
+    FileTwice(String),
+    #[error("{what} is taken over by {owner:?} already; only one file can override it")]
+    OverriddenTwice { what: String, owner: String },
+    #[error(
+        "{what} belongs to {owner:?}; to let this file take it over, set \
+         `override = true` in [plugins.files.{file:?}]"
+    )]
+    Taken { what: String, owner: String, file: String },
+}
+
+/// Why the server cannot start with these plugins.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueError {
+    /// The engine does not start on this machine.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    /// An embedded plugin does not load: the binary was built from damaged parts.
+    #[error("embedded plugin {file}: {reason}")]
+    Embedded {
+        /// The name of its file in the source tree.
+        file: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The chain names a policy that is not there.
+    #[error("policies.chain names {name:?}, but the policies are: {known}")]
+    UnknownPolicy {
+        /// The name in the configuration.
+        name: String,
+        /// What could have been meant.
+        known: String,
+    },
+    /// `plugins.disabled` names an embedded plugin that does not exist.
+    #[error("plugins.disabled names {name:?}, but the embedded plugins are: {known}{}", hint(nearest))]
+    UnknownDisabled {
+        /// The name in the configuration.
+        name: String,
+        /// All that it could have been.
+        known: String,
+        /// What probably was meant.
+        nearest: Option<String>,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+}
