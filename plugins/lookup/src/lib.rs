@@ -4,7 +4,7 @@
 //! Neither the topic nor the route enters the sandbox when the topic is found: the host finds the one by the request's field
 //! and writes the other, after the policies have had their say. Java: `ClientRequestProcessor`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fingerpost_sdk::{Outcome, Processor, Refusal, clock, export_processor, java, route_reply, routes, settings};
 
@@ -25,18 +25,22 @@ impl Processor for Lookup {
     }
 }
 
-/// Refuses while a server that has just begun may not know its brokers yet, where the operator wants that.
+/// Refuses while a server that has just begun may not know its brokers yet, where the operator wants that. Both settings
+/// count as they are now: with a longer wait, the server is not ready again, as in Java.
 fn wait_for_service() -> Outcome {
-    // The wait ends once. Asking the clock again would keep every later reply from being remembered.
-    static READY: AtomicBool = AtomicBool::new(false);
+    // The longest wait that is known to be over. Asking the clock each time would keep every reply from being remembered.
+    static OVER_MS: AtomicU64 = AtomicU64::new(0);
 
-    if !settings::flag("needWaitForService") || READY.load(Ordering::Relaxed) {
+    if !settings::flag("needWaitForService") {
         return Ok(());
     }
-    if clock::uptime_ms() < wait_ms() {
-        return Err(Refusal::error("name server not ready"));
+    let wait_ms = wait_ms();
+    if wait_ms > OVER_MS.load(Ordering::Relaxed) {
+        if clock::uptime_ms() < wait_ms {
+            return Err(Refusal::error("name server not ready"));
+        }
+        OVER_MS.store(wait_ms, Ordering::Relaxed);
     }
-    READY.store(true, Ordering::Relaxed);
     Ok(())
 }
 

@@ -98,6 +98,26 @@ fn a_server_that_waits_for_service_refuses_lookups_and_nothing_else() {
 }
 
 #[test]
+fn the_wait_for_service_follows_the_settings_and_counts_from_the_start_of_the_server() {
+    let server = Server::start();
+    let mut client = server.client();
+    Broker::new("a").topics(&["T", "U"]).register(&mut client);
+    let mut code_with = |text: &str| {
+        assert_eq!(client.ask(change_settings(text)).code, 0);
+        client.ask(route("T")).code
+    };
+
+    assert_eq!(code_with("needWaitForService=false"), 0);
+    assert_eq!(code_with("needWaitForService=true"), 1, "45 s have not passed");
+    assert_eq!(code_with("waitSecondsForService=0"), 0);
+    server.clock.advance(Duration::from_secs(100));
+    assert_eq!(code_with("waitSecondsForService=99"), 0);
+    assert_eq!(code_with("waitSecondsForService=3600"), 1, "a longer wait begins again");
+    assert_eq!(code_with("waitSecondsForService=99"), 0);
+    assert_eq!(code_with("waitSecondsForService=3600\nneedWaitForService=false"), 0);
+}
+
+#[test]
 fn a_code_that_nobody_answers_is_told_so() {
     let server = Server::start();
     let mut client = server.client();
