@@ -12,7 +12,8 @@ use bytes::{Bytes, BytesMut};
 use crate::config::Networks;
 use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, ReplySink, Service, Step};
 use crate::plugin::{Access, Answer, Catalogue, Core, Request, Runner, Target, refuse};
-use crate::remoting::{Command, FrameError, ResponseCode, SerializeType};
+use crate::readiness::ReadinessCell;
+use crate::remoting::{Command, FrameError, ResponseCode, SerializeType, VERSION_BEFORE_GO_AWAY};
 use crate::route::ConnectionId;
 
 /// Who answers what, and who may ask: the same for every thread.
@@ -21,6 +22,7 @@ pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
     pub(crate) admin_from: Networks,
     pub(crate) serialize_type: SerializeType,
+    pub(crate) readiness: Arc<ReadinessCell>,
     /// Strangers must not fill the log.
     pub(crate) refusals: LogLimit,
 }
@@ -97,6 +99,11 @@ impl Service for Worker {
         };
         // An answer to a question that we never asked. Java drops it as well.
         if command.is_response() {
+            return Step::Done;
+        }
+        // Java: NettyRemotingAbstract.processRequestCommand. Whatever is asked: brokers are sent away, too.
+        if self.gate.readiness.sends_away() && command.version > VERSION_BEFORE_GO_AWAY {
+            self.refuse(&command, ResponseCode::GO_AWAY, "please go away", out);
             return Step::Done;
         }
         let Some(target) = self.gate.catalogue.target(command.code) else {
@@ -187,6 +194,6 @@ impl LaneService for Lane {
                 "its connection closed"
             );
         }
+        self.core.notifier.left(&removed);
     }
 }
-        self.core.notifier.left(&removed);

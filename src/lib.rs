@@ -36,6 +36,8 @@ pub mod notify;
 #[cfg(feature = "server")]
 pub mod plugin;
 #[cfg(feature = "server")]
+pub mod readiness;
+#[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
 mod telemetry;

@@ -23,6 +23,7 @@ use crate::liveness::{self, Liveness};
 use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
 use crate::notify::Notifier;
 use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
+use crate::readiness::{Readiness, ReadinessCell};
 use crate::route::RouteTable;
 use crate::upstream::{UpstreamConfig, Upstreams};
 
@@ -63,12 +64,14 @@ pub struct NameServer {
     core: Arc<Core>,
     catalogue: Arc<Catalogue>,
     listener: Listener,
+    readiness: Arc<ReadinessCell>,
 }
 
 /// A name server that answers, until stopped.
 pub struct Running {
     address: SocketAddr,
     core: Arc<Core>,
+    readiness: Arc<ReadinessCell>,
     connections: Connections,
     serving: Option<Server>,
     scan: Option<Scan>,
@@ -89,14 +92,14 @@ impl NameServer {
     /// # Errors
     /// When any of that cannot be had; the text names the file, plugin or address.
     pub fn bind(config: Config, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BindError> {
+        let settings = Arc::new(settings);
         let core = Arc::new(Core {
             routes: Arc::new(RouteTable::new()),
             registrants: Registrants::default(),
-        let settings = Arc::new(settings);
+            notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type)?,
             kv: Arc::new(KvStore::open(config.kv.clone())?),
             settings,
             started: clock.now(),
-            notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type)?,
             body_limits: body_limits(&config),
             upstreams: Upstreams::start(upstreams(&config))?,
             clock,
@@ -109,7 +112,8 @@ impl NameServer {
         let listener =
             Listener::bind(net_config(&config, address)).map_err(|source| BindError::Listen { address, source })?;
         core.settings.listening_on(listener.local_addr()?.port());
-        Ok(Self { config, core, catalogue, listener })
+        let readiness = Arc::new(ReadinessCell::new(Arc::clone(&core)));
+        Ok(Self { config, core, catalogue, listener, readiness })
     }
 
     /// Where it listens; with port 0, the port that was free.
@@ -127,13 +131,14 @@ impl NameServer {
     pub fn serve(self) -> std::io::Result<Running> {
         let worker = self.worker_factory();
         let lane = self.lane_factory();
-        let Self { config, core, listener, .. } = self;
+        let Self { config, core, listener, readiness, .. } = self;
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
         Ok(Running {
             address: serving.local_addr(),
             core,
+            readiness,
             connections: serving.connections(),
             serving: Some(serving),
             scan: Some(scan),
@@ -157,6 +162,7 @@ impl NameServer {
             core: Arc::clone(&self.core),
             admin_from: self.config.admin.admin_from.clone(),
             serialize_type: self.config.net.serialize_type,
+            readiness: Arc::clone(&self.readiness),
             refusals: LogLimit::new(REFUSAL_LINES_MAX, Duration::from_secs(1)),
         });
         let limits = self.runner_limits(self.config.plugins.worker_deadline, false);
@@ -199,12 +205,33 @@ impl Running {
         scan(&self.core, &self.connections)
     }
 
+    /// Whether it makes sense to send clients here.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.get()
+    }
+
+    /// Prepares the end, where the operator wants it gentle: from now on every request of a client that understands it
+    /// is answered by sending it away; the others are served, and everybody may connect. Says for how long to leave it
+    /// so before [`stop`](Self::stop); none when there is nothing to prepare.
+    // Java: NettyRemotingServer.shutdown.
+    pub fn send_away(&self) -> Option<Duration> {
+        let switches = self.core.settings.switches();
+        if !switches.shutdown_gracefully {
+            return None;
+        }
+        self.core.notifier.close();
+        self.readiness.send_away();
+        Some(switches.shutdown_wait_time)
+    }
+
     /// Stops listening, finishes what was asked, closes every connection, and flushes the KV store.
     pub fn stop(mut self) {
         self.stop_parts();
     }
 
     fn stop_parts(&mut self) {
+        self.readiness.stop();
+        self.core.notifier.close();
         drop(self.scan.take());
         if let Some(serving) = self.serving.take() {
             serving.stop();
@@ -230,6 +257,7 @@ fn scan(core: &Core, connections: &Connections) -> usize {
         // If it is still there, it notices, connects again and registers again.
         connections.close(broker.connection);
     }
+    core.notifier.left(&removed);
     removed.len()
 }
 
@@ -257,7 +285,6 @@ impl Scan {
     fn start(core: Arc<Core>, connections: Connections, config: &Config) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
-    core.notifier.left(&removed);
         let liveness = &config.liveness;
         let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
         let mut prints = Liveness::unless_zero(uptime(&core), FIRST_PRINT_AFTER, liveness.print_interval);

@@ -3,12 +3,18 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{boot_success_line, config_loaded_line, exit, print_config_items};
 use crate::clock::SystemClock;
 use crate::config::{self, Environment, Loaded, Settings, Severity};
 use crate::server::NameServer;
 use crate::telemetry;
+
+/// A signal that comes again so soon is the same one.
+const REPEATED_WITHIN: Duration = Duration::from_secs(1);
 
 /// `-p`: prints every configuration item.
 ///
@@ -47,6 +53,10 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
     runtime.block_on(async {
         let name = signals.next().await;
         tracing::info!("{name}: stopping");
+        if let Some(wait) = running.send_away() {
+            tracing::info!("clients are sent away for {} s; another {name} ends that", wait.as_secs());
+            signals.next_within(wait).await;
+        }
         tokio::select! {
             stopped = tokio::task::spawn_blocking(|| running.stop()) => {
                 stopped.map_err(|error| anyhow::anyhow!("the server did not stop cleanly: {error}"))
@@ -87,6 +97,23 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits this long, or until another signal comes.
+    async fn next_within(&mut self, wait: Duration) {
+        let began = Instant::now();
+        let mut over = std::pin::pin!(tokio::time::sleep(wait));
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                name = self.next() => {
+                    // Supervisors may send a signal twice, to the process and to its group.
+                    if began.elapsed() >= REPEATED_WITHIN {
+                        return tracing::info!("{name}: no longer");
+                    }
+                }
+            }
+        }
     }
 
     /// The name of the next that comes.

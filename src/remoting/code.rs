@@ -5,6 +5,9 @@ use std::fmt;
 /// The version that this server says it is, as Java counts them. Java: `MQVersion.Version.V5_5_0`.
 pub const VERSION: i32 = 513;
 
+/// The newest version that does not understand [`ResponseCode::GO_AWAY`]. Java: `MQVersion.Version.V5_3_1`.
+pub const VERSION_BEFORE_GO_AWAY: i32 = 475;
+
 /// What a request asks for. The plugins know the numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestCode(pub i32);

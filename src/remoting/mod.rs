@@ -25,7 +25,7 @@ mod fields;
 pub mod frame;
 mod header;
 
-pub use code::{LanguageCode, RequestCode, ResponseCode, VERSION};
+pub use code::{LanguageCode, RequestCode, ResponseCode, VERSION, VERSION_BEFORE_GO_AWAY};
 pub use command::{Command, FLAG_ONEWAY, FLAG_RESPONSE, Response};
 pub use error::{EncodeError, FrameError, HeaderError};
 pub use fields::Fields;

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use fingerpost::clock::{Clock, SystemClock};
 use fingerpost::config::{Config, Environment, Loaded, Overlay, Place, Settings};
+use fingerpost::readiness::Readiness;
 use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
 use fingerpost::server::{BindError, NameServer, Running};
 
@@ -115,6 +116,14 @@ impl Server {
     /// Runs one scan, as of the test's clock.
     pub(crate) fn scan(&self) -> usize {
         self.running.as_ref().expect("it runs").scan()
+    }
+
+    pub(crate) fn send_away(&self) -> Option<Duration> {
+        self.running.as_ref().expect("it runs").send_away()
+    }
+
+    pub(crate) fn readiness(&self) -> Readiness {
+        self.running.as_ref().expect("it runs").readiness()
     }
 
     pub(crate) fn stop(&mut self) {

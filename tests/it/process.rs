@@ -59,6 +59,11 @@ impl Server {
         self.child.wait().expect("it is our child")
     }
 
+    /// Whether it prints no more because it has ended, or does so within this time.
+    pub(crate) fn ends_within(&self, time: Duration) -> bool {
+        self.lines.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Disconnected)
+    }
+
     /// What it has printed up to where a test has waited: the boot, or the end.
     pub(crate) fn stdout(&self) -> &str {
         &self.stdout

@@ -118,8 +118,13 @@ pub static KEYS: &[JavaKey] = &[
         .is(AtStart, "net.backlog", |c| Slot::Count(&mut c.net.backlog)),
     key(Server, Bool, "serverNettyWorkerGroupEnable").or("true").does(NETTY),
     key(Server, Bool, "serverPooledByteBufAllocatorEnable").or("true").does(NETTY),
-    key(Server, Bool, "enableShutdownGracefully").or("false").does(STOPS),
-    key(Server, Int, "shutdownWaitTimeSeconds").or("30").does(STOPS),
+    key(Server, Bool, "enableShutdownGracefully")
+        .or("false")
+        .is(Live, "net.shutdown-gracefully", |c| Slot::Flag(&mut c.net.shutdown_gracefully)),
+    key(Server, Int, "shutdownWaitTimeSeconds")
+        .or("30")
+        .within(0, DAY_S)
+        .is(Live, "net.shutdown-wait-time", |c| Slot::Seconds(&mut c.net.shutdown_wait_time)),
     key(Server, Bool, "useEpollNativeSelector").or("false").does(NETTY),
     //
     key(Client, Int, "clientWorkerThreads").or("4").does(NO_CLIENT),

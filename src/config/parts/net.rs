@@ -52,6 +52,12 @@ pub struct NetConfig {
     /// How long a stopping server waits for the answers it owes; what takes longer is given up.
     #[serde(with = "humantime_serde")]
     pub stop_timeout: Duration,
+    /// Whether a server that is told to stop first sends its clients away for a while. Java:
+    /// `enableShutdownGracefully`. May change at run time.
+    pub shutdown_gracefully: bool,
+    /// How long that while is. Java: `shutdownWaitTimeSeconds`. May change at run time.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_wait_time: Duration,
 }
 
 impl Default for NetConfig {
@@ -75,6 +81,8 @@ impl Default for NetConfig {
             lane_bytes_per_connection_max: ByteSize::mib(32),
             lane_bytes_max: ByteSize::mib(256),
             stop_timeout: Duration::from_secs(3),
+            shutdown_gracefully: false,
+            shutdown_wait_time: Duration::from_secs(30),
         }
     }
 }

@@ -58,6 +58,9 @@ pub struct Switches {
     pub scan_interval: Duration,
     /// For the next connection that is accepted; zero is never.
     pub idle_timeout: Duration,
+    /// For when the server is told to stop.
+    pub shutdown_gracefully: bool,
+    pub shutdown_wait_time: Duration,
 }
 
 impl Switches {
@@ -75,6 +78,8 @@ impl Switches {
             delete_topic_with_broker_registration: route.delete_topic_with_broker_registration,
             scan_interval: liveness.scan_interval,
             idle_timeout: net.idle_timeout,
+            shutdown_gracefully: net.shutdown_gracefully,
+            shutdown_wait_time: net.shutdown_wait_time,
         }
     }
 }
