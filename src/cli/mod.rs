@@ -4,6 +4,8 @@
 //! that are no options are passed over, as in Java.
 
 #[cfg(feature = "server")]
+mod files;
+#[cfg(feature = "server")]
 mod serve;
 mod text;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{boot_success_line, config_loaded_line, exit, print_config_items};
+use super::{boot_success_line, config_loaded_line, exit, files, print_config_items};
 use crate::clock::SystemClock;
 use crate::config::{self, Environment, Loaded, Settings, Severity};
 use crate::server::NameServer;
@@ -34,6 +34,9 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
     let loaded = config::load(path, &Environment::of_process())?;
     telemetry::start(&loaded.config.log)?;
     log_notices(&loaded);
+    if let Some(warning) = files::make_room_for(loaded.config.net.connections_max) {
+        tracing::warn!("{warning}");
+    }
     if let Some(path) = path {
         say(&config_loaded_line(path));
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -167,7 +167,7 @@ impl Acceptor {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if let Some(suppressed) = self.failures.admit(Instant::now().into_std()) {
-                        error!(suppressed, "cannot accept connections: {error}");
+                        error!(suppressed, "cannot accept connections: {error}{}", advice(&error));
                     }
                     // Out of files or memory: asking again at once would only burn the time it takes to get better.
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -180,9 +180,11 @@ impl Acceptor {
         let peer = canonical(peer);
         let Some(slot) = Slot::take(&self.totals, self.connections_max) else {
             self.totals.refused.fetch_add(1, Relaxed);
+            // Reset, not just closed: the peer notices at its first write, and under a flood nothing of it stays here.
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             if let Some(suppressed) = self.refusals.admit(Instant::now().into_std()) {
-                let limit = self.connections_max;
-                warn!(%peer, limit, suppressed, "connection refused: there are too many");
+                let open = self.totals.connections.load(Relaxed);
+                warn!(%peer, open, suppressed, "connection refused: `net.connections-max` are open");
             }
             return;
         };
@@ -191,6 +193,18 @@ impl Acceptor {
         if let (Ok(stream), Some(worker)) = (stream, WorkerHandle::least_loaded(&self.workers)) {
             worker.open(Accepted::Socket(stream), peer, slot);
         }
+    }
+}
+
+/// What the operator can do about it.
+fn advice(error: &io::Error) -> &'static str {
+    // The system's ENFILE and EMFILE, which the standard library has no names for.
+    match error.raw_os_error() {
+        Some(23 | 24) => {
+            "; whoever comes now waits until a connection closes. Each takes a file: raise the limit of open files \
+             (ulimit -n, LimitNOFILE=) above `net.connections-max`, or lower that"
+        }
+        _ => "",
     }
 }
 
@@ -260,6 +274,35 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn as_many_connections_wait_to_be_accepted_as_the_backlog_says() {
+        const BACKLOG: u32 = 3;
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let listener = Listener::bind(NetConfig { address, backlog: BACKLOG, ..NetConfig::default() }).unwrap();
+        let address = listener.local_addr().unwrap();
+
+        // Linux takes one more, and is then deaf: whoever comes hears nothing at all.
+        let waiting: Vec<_> = (0..=BACKLOG).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let one_more = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200));
+
+        assert_eq!(one_more.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(waiting);
+    }
+
+    #[test]
+    fn port_0_takes_a_free_port_and_says_which() {
+        let config = NetConfig { address: (Ipv4Addr::LOCALHOST, 0).into(), ..NetConfig::default() };
+        let ports = [config.clone(), config].map(|config| {
+            let listener = Listener::bind(config).unwrap();
+            assert!(std::net::TcpStream::connect(listener.local_addr().unwrap()).is_ok());
+            (listener.local_addr().unwrap().port(), listener)
+        });
+
+        assert_ne!(ports[0].0, ports[1].0);
+        assert!(ports.iter().all(|(port, _)| *port != 0));
+    }
 
     #[test]
     fn accepted_connections_have_the_buffers_that_were_asked_for() {

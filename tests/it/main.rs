@@ -4,6 +4,7 @@ mod admission;
 mod bad_input;
 mod captures;
 mod cluster_test;
+mod connections;
 mod durability;
 mod goodbye;
 mod guests;

@@ -128,6 +128,21 @@ pub(crate) fn start_in(home: TempDir, settings: &[(&str, &str)]) -> Server {
 
 /// Starts the server on the loopback with this TOML, which may add to `[net]` where it begins.
 pub(crate) fn start_with_toml(text: &str) -> Server {
+    let (command, home) = with_toml(text);
+    serve(command, home)
+}
+
+/// The same, by a shell that runs this script with the program as its arguments.
+pub(crate) fn start_with_toml_through(script: &str, text: &str) -> Server {
+    let (program, home) = with_toml(text);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(program.get_program()).args(program.get_args());
+    shell.current_dir(home.path()).env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    serve(shell, home)
+}
+
+fn with_toml(text: &str) -> (Command, TempDir) {
     let home = tempfile::tempdir().expect("a temporary directory can be made");
     let own = "[net]\nbind-address = '127.0.0.1'\nlisten-port = 0\n";
     let text = format!("{own}{}", text.strip_prefix("[net]\n").unwrap_or(text));
@@ -135,7 +150,7 @@ pub(crate) fn start_with_toml(text: &str) -> Server {
     std::fs::write(&file, text).expect("the temporary directory is writable");
     let mut command = program(home.path());
     command.arg("-c").arg(&file).env("HOME", home.path());
-    serve(command, home)
+    (command, home)
 }
 
 /// Starts a server by this command and waits until it has booted.
