@@ -358,6 +358,7 @@ fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
         proxies_must_introduce: net.proxy_protocol_required,
         stop_timeout: net.stop_timeout,
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
+        unsent_bytes_resume: net.reply_bytes_waiting_resume.as_usize(),
         unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),
         lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
         lane_bytes_total_max: NonZeroUsize::new(net.lane_bytes_max.as_usize()).unwrap_or(NonZeroUsize::MIN),

@@ -61,6 +61,12 @@ fn net(config: &Config, wrong: &mut Vec<Complaint>) {
             "net.lane-bytes-max",
             net.lane_bytes_max,
         ),
+        (
+            "net.reply-bytes-waiting-resume",
+            net.reply_bytes_waiting_resume,
+            "net.reply-bytes-waiting-max",
+            net.reply_bytes_waiting_max,
+        ),
         ("net.reply-bytes-waiting-max", net.reply_bytes_waiting_max, "net.outgoing-bytes-max", net.outgoing_bytes_max),
     ];
     for (lesser, less, greater, more) in sizes {

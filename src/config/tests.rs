@@ -397,3 +397,29 @@ fn the_overlay_must_not_be_a_file_of_the_operator() {
         ["2: `settings.overlay-path` is the same file as `kv.path`"],
     );
 }
+
+#[test]
+fn javas_write_buffer_marks_count_together_or_not_at_all() {
+    let marks = |text: &str| {
+        let loaded = java(text).unwrap();
+        let net = loaded.config.net;
+        let told: Vec<_> = loaded.notices.iter().map(|notice| (notice.line, notice.text.clone())).collect();
+        (net.reply_bytes_waiting_max, net.reply_bytes_waiting_resume, told)
+    };
+    let (high, low) = (ByteSize::kib(256), ByteSize::kib(128));
+
+    assert_eq!(marks("writeBufferHighWaterMark=0\nwriteBufferLowWaterMark=0"), (high, low, vec![]));
+    assert_eq!(
+        marks("writeBufferHighWaterMark=65536\nwriteBufferLowWaterMark=32768"),
+        (ByteSize::kib(64), ByteSize::kib(32), vec![])
+    );
+    let together = "writeBufferHighWaterMark and writeBufferLowWaterMark count only together, as in Java; ignored";
+    assert_eq!(marks("\nwriteBufferHighWaterMark=100"), (high, low, vec![(2, together.to_owned())]));
+    assert_eq!(marks("writeBufferLowWaterMark=100"), (high, low, vec![(1, together.to_owned())]));
+    // Java does not start either.
+    let upside_down = refused(java("writeBufferHighWaterMark=100\nwriteBufferLowWaterMark=200"));
+    assert_eq!(upside_down.len(), 1, "{upside_down:?}");
+    assert!(upside_down[0].starts_with("1: `net.reply-bytes-waiting-max` (100) is smaller"), "{upside_down:?}");
+    // Beyond what all peers may have together, which Java does not bound.
+    assert_eq!(marks("writeBufferHighWaterMark=1073741824\nwriteBufferLowWaterMark=1").0, ByteSize::mib(1024));
+}

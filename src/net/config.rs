@@ -36,6 +36,8 @@ pub struct NetConfig {
     pub stop_timeout: Duration,
     /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it.
     pub unsent_bytes_max: usize,
+    /// When so few are left, a peer that was no longer read is read again.
+    pub unsent_bytes_resume: usize,
     /// Reply bytes that may wait for all peers. Beyond it, a peer is not read while any reply waits for it.
     pub unsent_bytes_total_max: usize,
     /// Replies of one connection that may be under way elsewhere: in the lane, on the disk, upstream.
@@ -64,6 +66,7 @@ impl Default for NetConfig {
             opening_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(3),
             unsent_bytes_max: 256 * KIB,
+            unsent_bytes_resume: 128 * KIB,
             unsent_bytes_total_max: 256 * MIB,
             delayed_replies_max: 1024,
             lane_bytes_max: MIB,

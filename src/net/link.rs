@@ -141,6 +141,7 @@ pub(super) struct Link {
     opened_at: Instant,
     open: OpenFlag,
     unsent_max: usize,
+    unsent_resume: usize,
     unsent_total_max: usize,
     /// Reply bytes that have not reached the socket, here or in the worker's queue.
     unsent: AtomicUsize,
@@ -186,6 +187,7 @@ impl Link {
             opened_at,
             open: OpenFlag(Arc::new(AtomicBool::new(true))),
             unsent_max: config.unsent_bytes_max,
+            unsent_resume: config.unsent_bytes_resume.min(config.unsent_bytes_max),
             unsent_total_max: config.unsent_bytes_total_max,
             unsent: AtomicUsize::new(0),
             delayed: AtomicUsize::new(0),
@@ -322,9 +324,9 @@ impl Link {
         self.has_room_below(self.unsent_max)
     }
 
-    /// The same, for one that ran out of room: half of it must be free again, or it would stop at every frame.
+    /// The same, for one that ran out of room: much of it must be free again, or it would stop at every frame.
     pub(super) fn has_room_again(&self) -> bool {
-        self.has_room_below(self.unsent_max / 2 + 1)
+        self.has_room_below(self.unsent_resume)
     }
 
     fn has_room_below(&self, limit: usize) -> bool {

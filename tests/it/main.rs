@@ -9,6 +9,7 @@ mod durability;
 mod goodbye;
 mod guests;
 mod harness;
+mod java_keys;
 mod liveness;
 mod misbehaving;
 mod notices;

@@ -4,7 +4,7 @@ use super::Effect::{AtStart, Live, Nothing};
 use super::Group::{Client, Namesrv, Server, System};
 use super::Kind::{Bool, Int, Long, Text};
 use super::{Effect, Group, JavaKey, Kind, Slot};
-use crate::config::Config;
+use crate::config::{Config, NetConfig};
 
 const INT: (i64, i64) = (i32::MIN as i64, INT_MAX);
 const INT_MAX: i64 = i32::MAX as i64;
@@ -18,7 +18,6 @@ const AT_ONCE: Effect = Nothing("an unregister is applied in its turn, so none w
 const CONTROLLER: Effect = Nothing("a controller has to be run on its own");
 const NETTY: Effect = Nothing("it tunes Netty, which is not used");
 const SEMAPHORES: Effect = Nothing("it limits calls that only a broker makes");
-const WATERMARKS: Effect = Nothing("reading pauses at `net.reply-bytes-waiting-max`");
 const NO_CLIENT: Effect = Nothing("the few calls that this server makes itself are not tuned");
 const NO_TLS: Effect = Nothing("no TLS is spoken");
 
@@ -110,8 +109,16 @@ pub static KEYS: &[JavaKey] = &[
         .or("0")
         .within(0, INT_MAX)
         .is(AtStart, "net.receive-buffer-size", |c| Slot::Size(&mut c.net.receive_buffer_size)),
-    key(Server, Int, "writeBufferHighWaterMark").or("0").does(WATERMARKS),
-    key(Server, Int, "writeBufferLowWaterMark").or("0").does(WATERMARKS),
+    key(Server, Int, "writeBufferHighWaterMark").or("0").within(0, INT_MAX).is(
+        AtStart,
+        "net.reply-bytes-waiting-max",
+        |c| Slot::Mark(&mut c.net.reply_bytes_waiting_max, NetConfig::REPLY_BYTES_WAITING_MAX),
+    ),
+    key(Server, Int, "writeBufferLowWaterMark").or("0").within(0, INT_MAX).is(
+        AtStart,
+        "net.reply-bytes-waiting-resume",
+        |c| Slot::Mark(&mut c.net.reply_bytes_waiting_resume, NetConfig::REPLY_BYTES_WAITING_RESUME),
+    ),
     key(Server, Int, "serverSocketBacklog")
         .or("1024")
         .within(1, INT_MAX)
@@ -141,11 +148,11 @@ pub static KEYS: &[JavaKey] = &[
     key(Client, Bool, "clientCloseSocketIfTimeout").or("true").does(NO_CLIENT),
     key(Client, Bool, "useTLS").or("false").does(NO_TLS),
     key(Client, Text, "socksProxyConfig").or("{}").secret().does(NO_CLIENT),
-    key(Client, Int, "writeBufferHighWaterMark").or("0").does(WATERMARKS),
-    key(Client, Int, "writeBufferLowWaterMark").or("0").does(WATERMARKS),
+    key(Client, Int, "writeBufferHighWaterMark").or("0").does(NO_CLIENT),
+    key(Client, Int, "writeBufferLowWaterMark").or("0").does(NO_CLIENT),
     key(Client, Bool, "disableCallbackExecutor").or("false").does(NO_CLIENT),
     key(Client, Bool, "disableNettyWorkerGroup").or("false").does(NO_CLIENT),
-    key(Client, Int, "maxReconnectIntervalTimeSeconds").or("60").does(NO_CLIENT),
+    key(Client, Long, "maxReconnectIntervalTimeSeconds").or("60").does(NO_CLIENT),
     key(Client, Bool, "enableReconnectForGoAway").or("true").does(NO_CLIENT),
     //
     key(System, Text, "rocketmq.home.dir").does(HOME),
@@ -175,8 +182,25 @@ pub static KEYS: &[JavaKey] = &[
         "net.backlog",
         |c| Slot::Count(&mut c.net.backlog),
     ),
-    key(System, Int, "com.rocketmq.remoting.write.buffer.high.water.mark").or("0").does(WATERMARKS),
-    key(System, Int, "com.rocketmq.remoting.write.buffer.low.water.mark").or("0").does(WATERMARKS),
+    key(System, Int, "com.rocketmq.remoting.write.buffer.high.water.mark").or("0").within(0, INT_MAX).is(
+        AtStart,
+        "net.reply-bytes-waiting-max",
+        |c| Slot::Mark(&mut c.net.reply_bytes_waiting_max, NetConfig::REPLY_BYTES_WAITING_MAX),
+    ),
+    key(System, Int, "com.rocketmq.remoting.write.buffer.low.water.mark").or("0").within(0, INT_MAX).is(
+        AtStart,
+        "net.reply-bytes-waiting-resume",
+        |c| Slot::Mark(&mut c.net.reply_bytes_waiting_resume, NetConfig::REPLY_BYTES_WAITING_RESUME),
+    ),
+    key(System, Bool, "com.rocketmq.remoting.nettyPooledByteBufAllocatorEnable").or("false").does(NETTY),
+    key(System, Int, "com.rocketmq.remoting.clientAsyncSemaphoreValue").or("65535").does(NO_CLIENT),
+    key(System, Int, "com.rocketmq.remoting.clientOnewaySemaphoreValue").or("65535").does(NO_CLIENT),
+    key(System, Int, "com.rocketmq.remoting.client.worker.size").or("4").does(NO_CLIENT),
+    key(System, Int, "com.rocketmq.remoting.client.connect.timeout").or("3000").does(NO_CLIENT),
+    key(System, Int, "com.rocketmq.remoting.client.channel.maxIdleTimeSeconds").or("120").does(NO_CLIENT),
+    key(System, Bool, "com.rocketmq.remoting.client.closeSocketIfTimeout").or("true").does(NO_CLIENT),
+    // No property, but the name under which a file sets `isScanAvailableNameSrv`: Java names it after its setter.
+    key(System, Bool, "scanAvailableNameSrv").or("true").does(NO_CLIENT),
     key(System, Text, "tls.server.mode").or("permissive").does(NO_TLS),
     key(System, Bool, "tls.enable").or("false").does(NO_TLS),
     key(System, Text, "tls.config.file").or("/etc/rocketmq/tls.properties").does(NO_TLS),

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{Draft, parse_properties, read_file};
 use crate::config::java::{Effect, Group, JavaKey, KEYS, ValueError};
 use crate::config::properties::Entry;
-use crate::config::{Config, ConfigError, Environment, Notice, Problem, Severity, suggest};
+use crate::config::{Config, ConfigError, Environment, NetConfig, Notice, Problem, Severity, suggest};
 
 pub(super) fn read(path: &Path, environment: &Environment) -> Result<Draft, ConfigError> {
     let file = read_file(path)?;
@@ -101,7 +101,27 @@ impl Reader<'_> {
         }
     }
 
+    /// One mark counts only with the other, as in Java, where 0 is none.
+    fn settle_marks(&mut self) {
+        let (high, low) = ("net.reply-bytes-waiting-max", "net.reply-bytes-waiting-resume");
+        let default = NetConfig::default();
+        let net = &mut self.draft.config.net;
+        let has_high = net.reply_bytes_waiting_max != default.reply_bytes_waiting_max;
+        let has_low = net.reply_bytes_waiting_resume != default.reply_bytes_waiting_resume;
+        if has_high && has_low {
+            // Java knows no bound over all peers, so ours must not contradict what it was told for one.
+            net.outgoing_bytes_max = net.outgoing_bytes_max.max(net.reply_bytes_waiting_max);
+        } else if has_high || has_low {
+            (net.reply_bytes_waiting_max, net.reply_bytes_waiting_resume) =
+                (default.reply_bytes_waiting_max, default.reply_bytes_waiting_resume);
+            let line = self.draft.line_of(if has_high { high } else { low }).unwrap_or_default();
+            let text = "writeBufferHighWaterMark and writeBufferLowWaterMark count only together, as in Java; ignored";
+            self.note(Severity::Warning, line, text.to_owned());
+        }
+    }
+
     fn finish(mut self) -> Result<Draft, ConfigError> {
+        self.settle_marks();
         if !self.problems.is_empty() {
             self.problems.sort();
             return Err(ConfigError::Invalid { path: Some(self.path.to_owned()), problems: self.problems });

@@ -38,8 +38,11 @@ pub struct NetConfig {
     pub proxy_protocol_from: Networks,
     /// Whether such a peer must say so.
     pub proxy_protocol_required: bool,
-    /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it.
+    /// Reply bytes that may wait for one peer; it is not read while more do. One reply may exceed it. Java:
+    /// `writeBufferHighWaterMark`.
     pub reply_bytes_waiting_max: ByteSize,
+    /// When so few are left, a peer that was no longer read is read again. Java: `writeBufferLowWaterMark`.
+    pub reply_bytes_waiting_resume: ByteSize,
     /// Reply bytes that may wait for all peers together. Beyond it, a peer is not read while any reply waits for it.
     pub outgoing_bytes_max: ByteSize,
     /// Threads of the write lane; 0 is one per core.
@@ -60,6 +63,11 @@ pub struct NetConfig {
     pub shutdown_wait_time: Duration,
 }
 
+impl NetConfig {
+    pub(crate) const REPLY_BYTES_WAITING_MAX: ByteSize = ByteSize::kib(256);
+    pub(crate) const REPLY_BYTES_WAITING_RESUME: ByteSize = ByteSize::kib(128);
+}
+
 impl Default for NetConfig {
     fn default() -> Self {
         Self {
@@ -75,7 +83,8 @@ impl Default for NetConfig {
             receive_buffer_size: ByteSize::new(0),
             proxy_protocol_from: Networks::default(),
             proxy_protocol_required: false,
-            reply_bytes_waiting_max: ByteSize::kib(256),
+            reply_bytes_waiting_max: Self::REPLY_BYTES_WAITING_MAX,
+            reply_bytes_waiting_resume: Self::REPLY_BYTES_WAITING_RESUME,
             outgoing_bytes_max: ByteSize::mib(256),
             lane_threads: 0,
             lane_bytes_per_connection_max: ByteSize::mib(32),
