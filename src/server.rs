@@ -6,6 +6,7 @@
 //!           stop: listener closed · connections · lane drained · kv flushed
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
 use crate::notify::Notifier;
 use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
 use crate::readiness::{Readiness, ReadinessCell};
-use crate::route::RouteTable;
+use crate::route::{Damage, Repair, RouteTable};
 use crate::upstream::{UpstreamConfig, Upstreams};
 
 /// Why the server cannot start. Nothing was served.
@@ -82,6 +83,9 @@ const REFUSAL_LINES_MAX: u32 = 10;
 
 /// Java: NamesrvController.startScheduleService.
 const FIRST_PRINT_AFTER: Duration = Duration::from_secs(60);
+
+/// Names in the line about repairs of one kind.
+const REPAIR_EXAMPLES_MAX: usize = 5;
 
 /// Lines per table in the periodic print; more are counted.
 const PRINT_LINES_MAX: usize = 1000;
@@ -200,7 +204,7 @@ impl Running {
     }
 
     /// Forgets the brokers that have been silent for longer than they said, as of the clock's now, and closes their
-    /// connections; says how many. The scan thread does this by itself at every interval.
+    /// connections; says how many. Then looks for what is broken in the tables, and repairs it. The scan thread does this by itself at every interval.
     pub fn scan(&self) -> usize {
         scan(&self.core, &self.connections)
     }
@@ -222,6 +226,12 @@ impl Running {
         self.core.notifier.close();
         self.readiness.send_away();
         Some(switches.shutdown_wait_time)
+    }
+
+    /// How many broken things of each kind the scan found in the route tables and repaired: none, unless this server has
+    /// a fault.
+    pub fn repairs(&self) -> BTreeMap<Damage, u64> {
+        self.core.routes.repairs()
     }
 
     /// Stops listening, finishes what was asked, closes every connection, and flushes the KV store.
@@ -258,7 +268,21 @@ fn scan(core: &Core, connections: &Connections) -> usize {
         connections.close(broker.connection);
     }
     core.notifier.left(&removed);
+    sweep(&core.routes);
     removed.len()
+}
+
+/// Says what had to be repaired in the tables: which is a fault of this server, whatever its clients did.
+fn sweep(routes: &RouteTable) {
+    let mut kinds: BTreeMap<Damage, Vec<String>> = BTreeMap::new();
+    for Repair { damage, subject } in routes.sweep() {
+        kinds.entry(damage).or_default().push(subject);
+    }
+    for (damage, mut subjects) in kinds {
+        let count = subjects.len();
+        subjects.truncate(REPAIR_EXAMPLES_MAX);
+        tracing::error!(count, examples = ?subjects, "repaired in the route tables: {damage}");
+    }
 }
 
 // Java: RouteInfoManager.printAllPeriodically and KVConfigManager.printAllPeriodically.
@@ -387,5 +411,34 @@ fn report(catalogue: &Catalogue) {
         let reason = rejected.reason.to_string();
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         tracing::error!(path = %rejected.path.display(), "plugin rejected: {reason}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::{Loaded, Overlay, Place};
+
+    #[test]
+    fn a_scan_repairs_what_is_broken_in_the_tables() {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.net.bind_address = [127, 0, 0, 1].into();
+        config.net.listen_port = 0;
+        config.kv.path = home.path().join("kvConfig.json");
+        config.plugins.dirs = Vec::new();
+        config.plugins.cache_dir = Place::None;
+        let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
+        let settings = Settings::new(&loaded);
+        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap();
+        let running = server.serve().unwrap();
+        running.core.routes.damage(crate::route::tests::damage::ghost_topic);
+        assert_eq!(running.core.routes.tables().counts().topics, 1);
+
+        running.scan();
+
+        assert_eq!(running.core.routes.tables().counts().topics, 0);
+        assert_eq!(running.repairs()[&Damage::TopicWithoutEntry], 1);
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub(super) tables: Tables,
     changed: bool,
     beat: Option<(Arc<Live>, Millis)>,
+    /// A live entry and the one that takes its place.
+    succession: Option<(Arc<Live>, Arc<Live>)>,
     /// Groups that lost their last member, and groups that allow an acting master and have no master left.
     gone: HashSet<Name>,
     headless: HashSet<Name>,
@@ -46,7 +48,7 @@ impl Draft {
     pub(super) fn of(base: &Tables) -> Self {
         let mut tables = base.clone();
         tables.generation += 1;
-        Self { tables, changed: false, beat: None, gone: HashSet::new(), headless: HashSet::new() }
+        Self { tables, changed: false, beat: None, succession: None, gone: HashSet::new(), headless: HashSet::new() }
     }
 
     /// What to publish; none when nothing changed. The caller holds the write lock and has made sure that the draft's
@@ -55,6 +57,10 @@ impl Draft {
         debug_assert!(self.gone.is_empty() && self.headless.is_empty(), "a verb ends by settling");
         if let Some((live, now)) = self.beat {
             live.beat(now);
+        }
+        if let Some((old, new)) = self.succession {
+            // The broker may have beaten after this draft was begun; that must not make it look older than it is.
+            new.beat_with(&old);
         }
         self.changed.then_some(self.tables)
     }
@@ -259,14 +265,15 @@ impl Draft {
     /// Stores a live entry whose `generation` is set here, or, when only its time would differ, lets the one that is
     /// there beat once the draft is finished: a registration that says nothing new publishes nothing.
     pub(super) fn put_live(&mut self, mut live: Live, now: Millis) {
-        if let Some(old) = self.tables.live.get(&live.member)
-            && old.says_the_same(&live)
-        {
+        let old = self.tables.live.get(&live.member).cloned();
+        if let Some(old) = old.as_ref().filter(|old| old.says_the_same(&live)) {
             self.beat = Some((Arc::clone(old), now));
             return;
         }
         live.generation = self.change();
-        self.tables.live.insert(Arc::new(live));
+        let new = Arc::new(live);
+        self.succession = old.map(|old| (old, Arc::clone(&new)));
+        self.tables.live.insert(new);
     }
 
     /// Removes a live entry and its filter servers, but not the address from its group.
@@ -282,7 +289,8 @@ impl Draft {
     /// Replaces the filter servers of a broker; an empty list removes them.
     pub(super) fn set_filter_servers(&mut self, member: &Member, broker_name: &Name, servers: &[Name]) {
         let old = self.tables.filter_servers.get(member);
-        if old.map_or(&[] as &[Name], |found| &found.addresses) == servers {
+        let same = old.map_or(servers.is_empty(), |found| *found.addresses == *servers && !servers.is_empty());
+        if same {
             return;
         }
         if servers.is_empty() {
@@ -308,6 +316,64 @@ impl Draft {
     fn change(&mut self) -> u64 {
         self.changed = true;
         self.tables.generation
+    }
+}
+
+// What the sweep repairs: each makes whole what it is given, and leaves alone what is.
+impl Draft {
+    /// Takes out the members that are not alive and those whose id another has, and lists the group in its cluster.
+    pub(super) fn mend_group(&mut self, group: &Group) {
+        let mut mended = group.clone();
+        mended.addresses.retain(|(_, address)| self.tables.live_member(&group.broker_name, address).is_some());
+        mended.addresses.sort_by_key(|(id, _)| *id);
+        mended.addresses.dedup_by_key(|(id, _)| *id);
+        let mut seen = HashSet::new();
+        mended.addresses.retain(|(_, address)| seen.insert(Name::clone(address)));
+        let dropped = group.addresses.iter().map(|(_, address)| address).filter(|address| !seen.contains(*address));
+        for address in dropped {
+            if let Some(live) = self.tables.live_member(&group.broker_name, address).cloned() {
+                self.remove_live(live.cluster(), address);
+            }
+        }
+        if mended.addresses.is_empty() {
+            self.gone.insert(Name::clone(&group.broker_name));
+            return self.remove_group(&group.broker_name);
+        }
+        if mended.enable_acting_master && mended.is_without_master() && !group.is_without_master() {
+            self.headless.insert(Name::clone(&group.broker_name));
+        }
+        self.list_in_cluster(&group.cluster, &group.broker_name);
+        self.put_group(mended);
+    }
+
+    /// Takes the names of missing groups out of a cluster, and the cluster with the last one.
+    pub(super) fn mend_cluster(&mut self, name: &str) {
+        self.change();
+        let groups = &self.tables.groups;
+        let clusters = Arc::make_mut(&mut self.tables.clusters);
+        if let Some(names) = clusters.get_mut(name) {
+            names.retain(|name| groups.get(&**name).is_some());
+            if names.is_empty() {
+                clusters.remove(name);
+            }
+        }
+    }
+
+    /// Takes the entries of missing groups out of a topic, puts the others in order, and drops a topic without any.
+    pub(super) fn mend_topic(&mut self, topic: &Topic) {
+        let mut queues = topic.queues.to_vec();
+        queues.retain(|queue| self.tables.group(&queue.broker_name).is_some());
+        queues.sort_by(|one, next| one.broker_name.cmp(&next.broker_name));
+        queues.dedup_by(|next, one| next.broker_name == one.broker_name);
+        self.replace_queues(topic, queues);
+    }
+
+    /// Takes the mappings of missing groups away from a topic.
+    pub(super) fn mend_mappings(&mut self, topic: &Name) {
+        let Some(found) = self.tables.mappings.get(&**topic) else { return };
+        let mut by_broker = BTreeMap::clone(&found.by_broker);
+        by_broker.retain(|name, _| self.tables.group(name).is_some());
+        self.replace_mappings(topic, Arc::new(by_broker));
     }
 }
 

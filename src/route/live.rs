@@ -71,10 +71,23 @@ impl Live {
         self.last_update.fetch_update(Ordering::Relaxed, Ordering::Relaxed, beat).is_ok()
     }
 
+    /// A sign of life no older than the last one of the entry that this one takes the place of.
+    pub(super) fn beat_with(&self, other: &Self) {
+        let last = other.last_update();
+        if last != GIVEN_UP {
+            self.beat(last);
+        }
+    }
+
     /// Gives it up if it has been silent for too long at `now`, or was given up before.
     pub(super) fn give_up_if_silent(&self, now: Millis) -> bool {
         let give_up = |last| self.is_silent(last, now).then_some(GIVEN_UP);
         self.last_update.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give_up).is_ok()
+    }
+
+    /// Whether an expiry at `now` would give it up.
+    pub(super) fn is_silent_at(&self, now: Millis) -> bool {
+        self.is_silent(self.last_update(), now)
     }
 
     /// Whether the other differs in its time alone.

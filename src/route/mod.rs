@@ -4,7 +4,7 @@
 //! that never changes, and never wait for a writer:
 //!
 //! ```text
-//!   register · remove · topics      the rules of the verbs
+//!   register · remove · topics · sweep      the rules of the verbs
 //!             │ edit
 //!             ▼
 //!           draft ──publish──▶ Tables ──▶ readers      heartbeats touch one atomic in a Live and publish nothing
@@ -29,17 +29,19 @@ mod live;
 mod register;
 mod remove;
 mod sharded;
+mod sweep;
 mod table;
 mod tables;
 mod topics;
 mod types;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use connection::Connection;
 pub use live::Live;
 pub use register::RegisterError;
+pub use sweep::{Damage, Repair};
 pub use table::RouteTable;
 pub use tables::{Counts, Group, Route, Tables, Topic};
 pub use types::{

@@ -1,13 +1,14 @@
 //! How brokers go: because they say so, because their connection ended, or because they fell silent.
 //!
-//! All three end in the same steps, and each decides and removes under one lock: what was decided is still true when it
-//! happens. A broker is found by what it is now, so an event of its past (an old connection that closes late) finds
-//! nothing.
+//! All three end in the same steps, and each publishes under the lock only what is decided there: what was decided is
+//! still true when it happens. A broker is found by what it is now, so an event of its past (an old connection that
+//! closes late) finds nothing.
 
 use std::sync::Arc;
 
 use super::draft::Draft;
 use super::live::Live;
+use super::tables::Tables;
 use super::types::{ConnectionId, Departure, Millis, Removal, Removed};
 
 /// Removes the brokers that leave; those that are not here are passed over.
@@ -22,18 +23,28 @@ pub(super) fn unregister<'a>(draft: &mut Draft, departures: impl Iterator<Item =
 
 /// Removes every broker whose last registration came over `connection`.
 pub(super) fn disconnect(draft: &mut Draft, connection: ConnectionId) -> Vec<Removed> {
-    remove_all(draft, Removal::Disconnected, |live| live.connection == connection)
+    let leaving = sorted(draft.tables.live.iter().filter(|live| live.connection == connection));
+    remove_all(draft, Removal::Disconnected, &leaving)
 }
 
-/// Removes every broker that has been silent for longer than its timeout.
+/// The brokers that have been silent for longer than their timeout.
+pub(super) fn silent(tables: &Tables, now: Millis) -> Vec<Arc<Live>> {
+    sorted(tables.live.iter().filter(|live| live.is_silent_at(now)))
+}
+
+/// Removes these brokers, which have been given up.
 // Java: RouteInfoManager.scanNotActiveBroker.
-pub(super) fn expire(draft: &mut Draft, now: Millis) -> Vec<Removed> {
-    remove_all(draft, Removal::Expired, |live| live.give_up_if_silent(now))
+pub(super) fn expire(draft: &mut Draft, silent: &[Arc<Live>]) -> Vec<Removed> {
+    remove_all(draft, Removal::Expired, silent)
 }
 
-fn remove_all(draft: &mut Draft, reason: Removal, goes: impl Fn(&Live) -> bool) -> Vec<Removed> {
-    let mut leaving: Vec<Arc<Live>> = draft.tables.live.iter().filter(|live| goes(live)).cloned().collect();
+fn sorted<'a>(leaving: impl Iterator<Item = &'a Arc<Live>>) -> Vec<Arc<Live>> {
+    let mut leaving: Vec<_> = leaving.cloned().collect();
     leaving.sort_unstable_by(|a, b| a.member.cmp(&b.member));
+    leaving
+}
+
+fn remove_all(draft: &mut Draft, reason: Removal, leaving: &[Arc<Live>]) -> Vec<Removed> {
     let removed = leaving.iter().filter_map(|live| remove(draft, &live.broker_name, live.address(), reason));
     let removed = removed.collect();
     settled(draft, removed)

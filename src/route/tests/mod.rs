@@ -1,6 +1,7 @@
 //! What brokers do to the tables and what readers then see: every rule of registration, departure and lookup by name, a
-//! random comparison with a naive model, and readers that look while writers write.
+//! random comparison with a naive model, readers that look while writers write, and damage that the sweep repairs.
 
+pub(crate) mod damage;
 mod departures;
 mod lookups;
 mod model;
