@@ -14,6 +14,8 @@
 //! are what lies between them: the JSON that RocketMQ speaks, and the bodies that are written in it.
 
 pub mod body;
+#[cfg(feature = "server")]
+pub mod by_hand;
 pub mod clock;
 pub mod config;
 pub mod json;

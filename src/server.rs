@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::body::Limits;
+use crate::by_hand::{ByHand, Fault};
 use crate::clock::Clock;
 use crate::config::{BindAddress, Config, Settings};
 use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
@@ -96,12 +97,36 @@ impl NameServer {
     /// # Errors
     /// When any of that cannot be had; the text names the file, plugin or address.
     pub fn bind(config: Config, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BindError> {
+        let kv = KvStore::open(config.kv.clone())?;
+        Self::assemble(config, settings, clock, kv)
+    }
+
+    /// The same server without a thread, for a caller who says what runs next; with a `fault`, if that is what the
+    /// caller looks for. Its address is taken, and nobody listens there.
+    ///
+    /// # Errors
+    /// As [`NameServer::bind`].
+    pub fn by_hand(
+        config: Config,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        fault: Option<Fault>,
+    ) -> Result<ByHand, BindError> {
+        let (kv, disk) = KvStore::open_by_hand(&config.kv)?;
+        let server = Self::assemble(config, settings, clock, kv)?;
+        let net = net_config(&server.config, server.local_addr()?);
+        let workers = std::iter::repeat_with(server.worker_factory()).take(net.workers.get()).collect();
+        let lanes = std::iter::repeat_with(server.lane_factory()).take(net.lane_threads.get()).collect();
+        Ok(ByHand::new(net, server.core, disk, workers, lanes, fault))
+    }
+
+    fn assemble(config: Config, settings: Settings, clock: Arc<dyn Clock>, kv: KvStore) -> Result<Self, BindError> {
         let settings = Arc::new(settings);
         let core = Arc::new(Core {
             routes: Arc::new(RouteTable::new()),
             registrants: Registrants::default(),
             notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type)?,
-            kv: Arc::new(KvStore::open(config.kv.clone())?),
+            kv: Arc::new(kv),
             settings,
             started: clock.now(),
             body_limits: body_limits(&config),
@@ -204,7 +229,8 @@ impl Running {
     }
 
     /// Forgets the brokers that have been silent for longer than they said, as of the clock's now, and closes their
-    /// connections; says how many. Then looks for what is broken in the tables, and repairs it. The scan thread does this by itself at every interval.
+    /// connections; says how many. Then looks for what is broken in the tables, and repairs it. The scan thread does
+    /// this by itself at every interval.
     pub fn scan(&self) -> usize {
         scan(&self.core, &self.connections)
     }
@@ -228,8 +254,8 @@ impl Running {
         Some(switches.shutdown_wait_time)
     }
 
-    /// How many broken things of each kind the scan found in the route tables and repaired: none, unless this server has
-    /// a fault.
+    /// How many broken things of each kind the scan found in the route tables and repaired: none, unless this server
+    /// has a fault.
     pub fn repairs(&self) -> BTreeMap<Damage, u64> {
         self.core.routes.repairs()
     }
@@ -257,7 +283,7 @@ impl Drop for Running {
 }
 
 // Java: RouteInfoManager.scanNotActiveBroker.
-fn scan(core: &Core, connections: &Connections) -> usize {
+pub(crate) fn scan(core: &Core, connections: &Connections) -> usize {
     let removed = core.routes.expire(core.clock.now());
     for broker in &removed {
         tracing::warn!(

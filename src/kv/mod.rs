@@ -126,16 +126,32 @@ impl KvStore {
 
     /// [`KvStore::open`], with the commits made on `disk`.
     fn open_on<D: Disk>(config: KvConfig, disk: D) -> Result<Self, OpenError> {
-        let opened = file::open(&config, disk)?;
-        let path = opened.file.path().to_owned();
-        let table = Arc::new(ArcSwap::from_pointee(opened.table));
-        let queue = Arc::new(Queue::default());
-        let writer = Writer::new(queue.clone(), table.clone(), opened.file);
+        let (table, queue, writer) = Self::parts(&config, disk)?;
+        let path = writer.path().to_owned();
         let handle = thread::Builder::new()
             .name("kv-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Io { action: "start the writer of", path, source })?;
         Ok(Self { table, queue, writer_id: handle.thread().id(), writer: Mutex::new(Some(handle)) })
+    }
+
+    /// [`KvStore::open`], without a thread: what is queued waits until the caller writes it.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open_by_hand(config: &KvConfig) -> Result<(Self, HandWriter), OpenError> {
+        let (table, queue, writer) = Self::parts(config, RealDisk)?;
+        let store = Self { table, queue, writer_id: thread::current().id(), writer: Mutex::new(None) };
+        Ok((store, HandWriter(writer)))
+    }
+
+    fn parts<D: Disk>(config: &KvConfig, disk: D) -> Result<Parts<D>, OpenError> {
+        let opened = file::open(config, disk)?;
+        let table = Arc::new(ArcSwap::from_pointee(opened.table));
+        let queue = Arc::new(Queue::default());
+        let writer = Writer::new(queue.clone(), table.clone(), opened.file);
+        Ok((table, queue, writer))
     }
 
     /// The value of a key, or none.
@@ -206,6 +222,24 @@ impl KvStore {
         {
             tracing::error!("the KV writer thread panicked; the writes that waited for it were refused");
         }
+    }
+}
+
+type Parts<D> = (Arc<ArcSwap<Table>>, Arc<Queue>, Writer<D>);
+
+/// The writer of a store without a thread.
+#[derive(Debug)]
+pub struct HandWriter(Writer<RealDisk>);
+
+impl HandWriter {
+    /// How many writes wait.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    /// Brings what waits to disk as one batch, publishes it and calls its completions.
+    pub fn write(&mut self) {
+        self.0.write_waiting();
     }
 }
 

@@ -124,6 +124,18 @@ impl Queue {
         Some(mem::take(&mut waiting.writes))
     }
 
+    /// How many writes wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().writes.len()
+    }
+
+    /// Takes all there are, if there are any.
+    pub(super) fn try_take(&self) -> Option<Vec<Write>> {
+        let mut waiting = self.lock();
+        waiting.bytes = 0;
+        Some(mem::take(&mut waiting.writes)).filter(|writes| !writes.is_empty())
+    }
+
     /// Refuses what comes from now on. What waits can still be taken.
     pub(super) fn close(&self) {
         self.lock().closed = true;

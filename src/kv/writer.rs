@@ -1,6 +1,7 @@
 //! The writer thread: takes what waits as one batch, commits it, publishes it, tells everyone.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -34,6 +35,23 @@ impl<D: Disk> Writer<D> {
     pub(super) fn run(mut self) {
         let queue = AbandonedOnExit(self.queue.clone());
         while let Some(batch) = queue.0.take() {
+            self.write(batch);
+        }
+    }
+
+    /// Where it writes.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// How many writes wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Takes what waits, if anything does, as one batch.
+    pub(super) fn write_waiting(&mut self) {
+        if let Some(batch) = self.queue.try_take() {
             self.write(batch);
         }
     }

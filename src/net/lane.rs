@@ -57,7 +57,8 @@ enum Turn {
     Blocked,
 }
 
-enum Work<J> {
+/// What a lane thread does next.
+pub(super) enum Work<J> {
     Job(ConnectionId, Arc<Link>, J, Ticket),
     Close(ConnectionId, Slot),
 }
@@ -174,8 +175,18 @@ impl<J: LaneJob> Lane<J> {
         }
     }
 
+    /// The next thing to run, if there is one; nobody waits.
+    pub(super) fn try_take(&self) -> Option<Work<J>> {
+        lock(&self.state).next()
+    }
+
+    /// Whether [`Lane::try_take`] has something to look at.
+    pub(super) fn is_ready(&self) -> bool {
+        !lock(&self.state).ready.is_empty()
+    }
+
     /// A job has run: whoever has more to run goes to the back.
-    fn finish(&self, id: ConnectionId) {
+    pub(super) fn finish(&self, id: ConnectionId) {
         let mut state = lock(&self.state);
         // Not there when the lane gave up waiting in between.
         let Some(queue) = state.queues.get_mut(&id) else { return };
@@ -203,24 +214,41 @@ impl<J: LaneJob> Lane<J> {
 
     fn run(&self, service: &mut impl LaneService<Job = J>) {
         while let Some(work) = self.take() {
-            match work {
-                Work::Job(id, link, job, ticket) => {
-                    let reply = ReplySink::new(&link);
-                    if catch_unwind(AssertUnwindSafe(|| service.run(job, reply))).is_err() {
-                        link.signal(Signal::Close(CloseReason::Panicked));
-                    }
-                    drop(ticket);
-                    self.finish(id);
+            let id = work.connection();
+            self.perform(work, service);
+            self.finish(id);
+        }
+    }
+
+    /// Runs what was taken. Its connection gets nothing else until [`Lane::finish`].
+    pub(super) fn perform(&self, work: Work<J>, service: &mut impl LaneService<Job = J>) {
+        match work {
+            Work::Job(_, link, job, ticket) => {
+                let reply = ReplySink::new(&link);
+                if catch_unwind(AssertUnwindSafe(|| service.run(job, reply))).is_err() {
+                    link.signal(Signal::Close(CloseReason::Panicked));
                 }
-                Work::Close(id, slot) => {
-                    if catch_unwind(AssertUnwindSafe(|| service.connection_closed(id))).is_err() {
-                        error!(connection = id.0, "the close of a connection caused a panic");
-                    }
-                    drop(slot);
-                    self.finish(id);
+                drop(ticket);
+            }
+            Work::Close(id, slot) => {
+                if catch_unwind(AssertUnwindSafe(|| service.connection_closed(id))).is_err() {
+                    error!(connection = id.0, "the close of a connection caused a panic");
                 }
+                drop(slot);
             }
         }
+    }
+}
+
+impl<J> Work<J> {
+    pub(super) fn connection(&self) -> ConnectionId {
+        match self {
+            Self::Job(id, ..) | Self::Close(id, _) => *id,
+        }
+    }
+
+    pub(super) fn is_close(&self) -> bool {
+        matches!(self, Self::Close(..))
     }
 }
 

@@ -92,13 +92,12 @@ impl Listener {
         let totals = Arc::new(Totals::new(config.workers.get()));
         let lane = Lane::new(&config);
         let lane_threads = LaneThreads::start(&lane, config.lane_threads.get(), lane_service)?;
-        let faults = LogLimit::new(FAULT_LINES_MAX, FAULT_INTERVAL);
         let shared = Arc::new(Shared {
             config,
             idle_timeout: Box::new(idle_timeout),
             totals: Arc::clone(&totals),
             lane,
-            faults,
+            faults: faults(),
         });
         let workers = WorkerThreads::start(&shared, service)?;
         let acceptor = Acceptor {
@@ -149,6 +148,11 @@ impl Server {
         // the workers, which is no reason to forget what others were promised.
         self.lane.stop(Instant::now() + self.stop_timeout);
     }
+}
+
+/// How many lines a server writes about connections that are closed for a fault of theirs.
+pub(super) fn faults() -> LogLimit {
+    LogLimit::new(FAULT_LINES_MAX, FAULT_INTERVAL)
 }
 
 struct Acceptor {

@@ -29,6 +29,8 @@
 //!
 //! No header, no request code, no table. A frame is a length and bytes; what it means is the service's business.
 
+#[cfg(feature = "server")]
+mod by_hand;
 mod config;
 mod connection;
 mod lane;
@@ -43,6 +45,10 @@ mod stream;
 mod usage;
 mod worker;
 
+#[cfg(feature = "server")]
+pub(crate) use by_hand::ByHand;
+#[cfg(feature = "server")]
+pub use by_hand::{Ran, Step as HandStep};
 pub(crate) use log_limit::LogLimit;
 
 pub use config::NetConfig;

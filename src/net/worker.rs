@@ -100,6 +100,12 @@ pub(super) struct WorkerHandle {
 }
 
 impl WorkerHandle {
+    /// The way to a worker that does not exist yet, and what it will receive.
+    pub(super) fn new() -> (Self, UnboundedReceiver<Command>) {
+        let (commands, received) = unbounded_channel();
+        (Self { commands, load: Arc::default() }, received)
+    }
+
     /// Where the next connection goes.
     pub(super) fn least_loaded(workers: &[Self]) -> Option<&Self> {
         workers.iter().min_by_key(|worker| worker.connections())
@@ -151,7 +157,7 @@ struct Watched {
 }
 
 impl<S: Service> Worker<S> {
-    fn new(shared: Arc<Shared<S::Job>>, index: usize, service: S) -> Self {
+    pub(super) fn new(shared: Arc<Shared<S::Job>>, index: usize, service: S) -> Self {
         Self {
             shared,
             service: RefCell::new(service),
@@ -196,7 +202,9 @@ impl<S: Service> Worker<S> {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Open { stream, peer, slot, load }) => {
-                        self.open(&mut tasks, stream, peer, (slot, load));
+                        if let Some((_, connection)) = self.open(stream, peer, (slot, load)) {
+                            tasks.spawn_local(connection);
+                        }
                     }
                     Some(Command::Close(id)) => self.close(id),
                     Some(Command::Stop(deadline)) => break deadline,
@@ -217,10 +225,19 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn open(self: &Rc<Self>, tasks: &mut JoinSet<()>, stream: Accepted, peer: SocketAddr, (slot, load): (Slot, Load)) {
+    /// A new connection, as a task that ends with it; none if it is lost already.
+    pub(super) fn open(
+        self: &Rc<Self>,
+        stream: Accepted,
+        peer: SocketAddr,
+        (slot, load): (Slot, Load),
+    ) -> Option<(ConnectionId, impl Future<Output = ()> + use<S>)> {
         let stream = match Stream::new(stream) {
             Ok(stream) => stream,
-            Err(error) => return warn!(%peer, "connection lost before it was served: {error}"),
+            Err(error) => {
+                warn!(%peer, "connection lost before it was served: {error}");
+                return None;
+            }
         };
         let link = Link::new(Instant::now().into_std(), &self.shared.config, &self.shared.totals);
         link.active.store(self.tick.get(), Relaxed);
@@ -228,10 +245,10 @@ impl<S: Service> Worker<S> {
         let idle_ticks = ticks((self.shared.idle_timeout)());
         self.links.borrow_mut().insert(link.id, Watched { link: Arc::clone(&link), idle_ticks });
         let connection = Connection { link, peer };
-        tasks.spawn_local(Driver::new(Rc::clone(self), stream, connection, (slot, load)).run());
+        Some((connection.id(), Driver::new(Rc::clone(self), stream, connection, (slot, load)).run()))
     }
 
-    fn close(&self, id: ConnectionId) {
+    pub(super) fn close(&self, id: ConnectionId) {
         if let Some(Watched { link, .. }) = self.links.borrow().get(&id) {
             link.signal(Signal::Close(CloseReason::Requested));
         }
@@ -242,7 +259,7 @@ impl<S: Service> Worker<S> {
     }
 
     /// Closes the connections that said and heard nothing for more sweeps than they may.
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
         let opening_ticks = ticks(self.shared.config.opening_timeout);
@@ -282,7 +299,7 @@ impl WorkerThreads {
         let (ready, all_ready) = std::sync::mpsc::channel();
         for index in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let (commands, received) = unbounded_channel();
+            let (handle, received) = WorkerHandle::new();
             let (shared, factory, ready) = (Arc::clone(shared), Arc::clone(&factory), ready.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 LocalSet::new().block_on(&runtime, async move {
@@ -293,7 +310,7 @@ impl WorkerThreads {
                     worker.run(received).await;
                 });
             })?;
-            started.handles.push(WorkerHandle { commands, load: Arc::default() });
+            started.handles.push(handle);
             started.threads.push(thread);
         }
         drop(ready);

@@ -24,4 +24,9 @@ impl Registrants {
     pub(crate) fn take(&self, id: ConnectionId) -> Option<Arc<Connection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
 }

@@ -134,7 +134,7 @@ impl Server {
 }
 
 /// What keeps a test's server apart from everybody else's.
-fn make_private(config: &mut Config, home: &Path) {
+pub(crate) fn make_private(config: &mut Config, home: &Path) {
     config.net.bind_address = [127, 0, 0, 1].into();
     config.net.listen_port = 0;
     config.net.workers = 2;

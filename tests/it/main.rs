@@ -19,6 +19,7 @@ mod policies;
 mod process;
 mod proxy_protocol;
 mod requests;
+mod simulator;
 mod startup;
 mod stock;
 mod tidy;

@@ -89,13 +89,15 @@ impl RandomBroker {
         }
         broker.table.filter_servers = self.filter_servers.map(|count| vec!["f".into(); count]);
         broker = broker.state_version(self.version.0).counter(self.version.1);
-        for (topic, name) in &self.mappings {
+        // A table has one mapping of a topic.
+        let distinct: BTreeMap<usize, Option<usize>> = self.mappings.iter().copied().collect();
+        for (topic, name) in distinct {
             let mapping = TopicMapping {
                 broker_name: name.map(|name| NAMES[name].into()),
                 epoch: self.version.1,
                 ..TopicMapping::default()
             };
-            broker.table.mappings.push((TOPICS[*topic].into(), mapping));
+            broker.table.mappings.push((TOPICS[topic].into(), mapping));
         }
         broker
     }
