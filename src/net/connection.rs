@@ -334,11 +334,19 @@ impl<S: Service> Driver<S> {
                 Step::Later(reply) => self.spawn_later(reply),
                 Step::Close(reason) => return Err(reason),
             }
-            if out.len() + self.connection.link.unsent() >= config.unsent_bytes_max {
+            if self.is_much(out.len()) {
                 self.flush(out)?;
             }
         }
         Ok(false)
+    }
+
+    /// Whether so many gathered bytes must leave, or be counted, before the next frame. What all peers have waiting is
+    /// looked at only when there are some: others write it.
+    fn is_much(&self, gathered: usize) -> bool {
+        let (link, config) = (&self.connection.link, &self.worker.shared.config);
+        gathered + link.unsent() >= config.unsent_bytes_max
+            || gathered >= GATHERED_FREE && gathered + link.totals.unsent.load(Relaxed) >= config.unsent_bytes_total_max
     }
 
     fn hand_to_lane(&mut self, job: S::Job) {
@@ -467,5 +475,7 @@ const READ_MIN: usize = 16 * 1024;
 const PARTIAL_MIN: usize = 4 * 1024;
 /// A partial frame this small is kept in any case.
 const PARTIAL_FREE: usize = 16 * 1024;
+/// So many reply bytes are gathered whatever waits for others.
+const GATHERED_FREE: usize = 16 * 1024;
 /// A reply buffer that has grown beyond this is given back.
 const OUT_KEEP_MAX: usize = 1024 * 1024;
