@@ -25,6 +25,8 @@ pub mod proxy_protocol;
 pub mod remoting;
 pub mod route;
 
+#[cfg(feature = "server")]
+mod address_server;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]

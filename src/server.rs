@@ -14,6 +14,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::address_server::AddressServer;
 use crate::body::Limits;
 use crate::by_hand::{ByHand, Fault};
 use crate::clock::Clock;
@@ -77,6 +78,7 @@ pub struct Running {
     connections: Connections,
     serving: Option<Server>,
     scan: Option<Scan>,
+    address_server: Option<AddressServer>,
 }
 
 /// Lines about refused requests in a second.
@@ -164,6 +166,7 @@ impl NameServer {
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
+        let address_server = AddressServer::start(&core, &config.cluster_test)?;
         Ok(Running {
             address: serving.local_addr(),
             core,
@@ -171,6 +174,7 @@ impl NameServer {
             connections: serving.connections(),
             serving: Some(serving),
             scan: Some(scan),
+            address_server,
         })
     }
 
@@ -235,6 +239,14 @@ impl Running {
         scan(&self.core, &self.connections)
     }
 
+    /// Asks the address server, if there is one, which name servers are to be asked from now on; waits for the answer.
+    /// A thread does this by itself every two minutes.
+    pub fn ask_address_server(&self) {
+        if let Some(address_server) = &self.address_server {
+            address_server.ask();
+        }
+    }
+
     /// Whether it makes sense to send clients here.
     pub fn readiness(&self) -> Readiness {
         self.readiness.get()
@@ -269,6 +281,7 @@ impl Running {
         self.readiness.stop();
         self.core.notifier.close();
         drop(self.scan.take());
+        drop(self.address_server.take());
         if let Some(serving) = self.serving.take() {
             serving.stop();
             self.core.kv.close();
@@ -418,7 +431,7 @@ fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
 
 fn upstreams(config: &Config) -> Vec<UpstreamConfig> {
     let cluster_test = &config.cluster_test;
-    if !cluster_test.enabled || cluster_test.name_servers.is_empty() {
+    if !cluster_test.enabled || (cluster_test.name_servers.is_empty() && !cluster_test.asks_address_server()) {
         return Vec::new();
     }
     vec![UpstreamConfig {

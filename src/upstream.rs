@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::remoting::{Command, SerializeType, frame};
@@ -32,7 +32,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub struct UpstreamConfig {
     /// The name that plugins use.
     pub name: String,
-    /// `host:port`, tried in order.
+    /// `host:port`, tried in order; the first list, if others follow.
     pub addresses: Vec<String>,
     /// The longest that one question may take, over all addresses.
     pub timeout: Duration,
@@ -52,7 +52,8 @@ struct Question {
 /// The upstreams of this server; asks until dropped.
 #[derive(Default)]
 pub struct Upstreams {
-    names: Vec<String>,
+    /// Their names, and the addresses that are asked from now on.
+    lists: HashMap<String, watch::Sender<Vec<String>>>,
     questions: Option<mpsc::Sender<Question>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -66,17 +67,26 @@ impl Upstreams {
         if configs.is_empty() {
             return Ok(Self::default());
         }
-        let names = configs.iter().map(|config| config.name.clone()).collect();
+        let list = |config: &UpstreamConfig| (config.name.clone(), watch::Sender::new(config.addresses.clone()));
+        let lists: HashMap<_, _> = configs.iter().map(list).collect();
+        let followed = configs.into_iter().map(|config| (lists[&config.name].subscribe(), config)).collect();
         let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let run = move || tokio::task::LocalSet::new().block_on(&runtime, answer_all(configs, inbox));
+        let run = move || tokio::task::LocalSet::new().block_on(&runtime, answer_all(followed, inbox));
         let thread = std::thread::Builder::new().name("upstream".to_owned()).spawn(run)?;
-        Ok(Self { names, questions: Some(questions), thread: Some(thread) })
+        Ok(Self { lists, questions: Some(questions), thread: Some(thread) })
     }
 
     /// Whether there is an upstream of this name.
     pub(crate) fn is_configured(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
+        self.lists.contains_key(name)
+    }
+
+    /// From the next question on, these addresses are asked.
+    pub(crate) fn set_addresses(&self, name: &str, addresses: Vec<String>) {
+        if let Some(list) = self.lists.get(name) {
+            list.send_replace(addresses);
+        }
     }
 
     /// Sends a command to an upstream. `done` gets the answer, or none when there is none in time.
@@ -104,9 +114,9 @@ impl Drop for Upstreams {
 }
 
 /// Runs until every sender is gone, then gives up the questions under way: whoever asked them has stopped.
-async fn answer_all(configs: Vec<UpstreamConfig>, mut inbox: mpsc::Receiver<Question>) {
-    let pools: HashMap<String, Rc<Pool>> =
-        configs.into_iter().map(|config| (config.name.clone(), Rc::new(Pool::new(config)))).collect();
+async fn answer_all(followed: Vec<(List, UpstreamConfig)>, mut inbox: mpsc::Receiver<Question>) {
+    let pool = |(list, config): (List, UpstreamConfig)| (config.name.clone(), Rc::new(Pool::new(list, config)));
+    let pools: HashMap<String, Rc<Pool>> = followed.into_iter().map(pool).collect();
     let mut under_way = tokio::task::JoinSet::new();
     loop {
         let question = tokio::select! {
@@ -124,10 +134,15 @@ async fn answer_all(configs: Vec<UpstreamConfig>, mut inbox: mpsc::Receiver<Ques
     under_way.shutdown().await;
 }
 
+/// The addresses of an upstream, as they change.
+type List = watch::Receiver<Vec<String>>;
+
 /// The connections to one upstream.
 struct Pool {
     config: UpstreamConfig,
-    addresses: Vec<Address>,
+    list: RefCell<List>,
+    /// A question that is under way keeps those that it began with.
+    addresses: RefCell<Rc<[Address]>>,
     opaque: Cell<i32>,
 }
 
@@ -138,11 +153,18 @@ struct Address {
 }
 
 impl Pool {
-    fn new(config: UpstreamConfig) -> Self {
-        let address =
-            |text: &String| Address { text: text.clone(), idle: RefCell::default(), down_until: Cell::default() };
-        let addresses = config.addresses.iter().map(address).collect();
-        Self { config, addresses, opaque: Cell::new(0) }
+    fn new(mut list: List, config: UpstreamConfig) -> Self {
+        let addresses = RefCell::new(Address::all(&list.borrow_and_update()));
+        Self { config, list: RefCell::new(list), addresses, opaque: Cell::new(0) }
+    }
+
+    fn addresses(&self) -> Rc<[Address]> {
+        let mut list = self.list.borrow_mut();
+        // Without a sender the list stays.
+        if list.has_changed().unwrap_or(false) {
+            *self.addresses.borrow_mut() = Address::all(&list.borrow_and_update());
+        }
+        Rc::clone(&self.addresses.borrow())
     }
 
     async fn ask(&self, mut command: Command) -> Option<Command> {
@@ -153,7 +175,8 @@ impl Pool {
         let frame = frame.freeze();
         let deadline = Instant::now() + self.config.timeout;
         let is_up = |address: &&Address| address.down_until.get().is_none_or(|until| until <= Instant::now());
-        let mut candidates = self.addresses.iter().filter(is_up).collect::<Vec<_>>().into_iter();
+        let addresses = self.addresses();
+        let mut candidates = addresses.iter().filter(is_up).collect::<Vec<_>>().into_iter();
         while let Some(address) = candidates.next() {
             // One that is silent must not use up the time of those after it.
             let left = deadline.saturating_duration_since(Instant::now());
@@ -210,6 +233,12 @@ impl Pool {
 }
 
 impl Address {
+    fn all(texts: &[String]) -> Rc<[Self]> {
+        let address =
+            |text: &String| Self { text: text.clone(), idle: RefCell::default(), down_until: Cell::default() };
+        texts.iter().map(address).collect()
+    }
+
     fn keep(&self, stream: TcpStream) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_CONNECTIONS_MAX {

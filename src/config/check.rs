@@ -94,8 +94,10 @@ fn tables(config: &Config, wrong: &mut Vec<Complaint>) {
         wrong.push(("settings.overlay-path".to_owned(), text.to_owned()));
     }
     positive(wrong, "cluster-test.timeout", config.cluster_test.timeout);
-    if config.cluster_test.enabled && config.cluster_test.name_servers.is_empty() {
-        let text = "`cluster-test.enabled` needs `cluster-test.name-servers` (or NAMESRV_ADDR): nobody could be asked";
+    let cluster_test = &config.cluster_test;
+    if cluster_test.enabled && cluster_test.name_servers.is_empty() && !cluster_test.asks_address_server() {
+        let text = "`cluster-test.enabled` needs `cluster-test.name-servers` (or NAMESRV_ADDR), or an \
+                    `cluster-test.address-server`: nobody could be asked";
         wrong.push(("cluster-test.enabled".to_owned(), text.to_owned()));
     }
 }

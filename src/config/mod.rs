@@ -41,7 +41,7 @@ pub use parts::{
 };
 pub use settings::{Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
 pub use suggest::nearest;
-pub use units::{ByteSize, HostPort, Place};
+pub use units::{ByteSize, HostPort, HostPortError, Place};
 
 /// Everything that can be configured, by part. Its default is what `conf/namesrv.toml` shows.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -218,8 +218,9 @@ fn values_that_contradict_each_other_are_told_with_their_line() {
         ("[net]\nbacklog = 0", "2: `net.backlog` is 0, which is not between 1 and 2147483647"),
         ("[liveness]\nscan-interval = '0s'", "2: `liveness.scan-interval` is no time at all"),
         (
-            "[cluster-test]\nenabled = true",
-            "2: `cluster-test.enabled` needs `cluster-test.name-servers` (or NAMESRV_ADDR): nobody could be asked",
+            "[cluster-test]\nenabled = true\naddress-server = ''",
+            "2: `cluster-test.enabled` needs `cluster-test.name-servers` (or NAMESRV_ADDR), or an \
+             `cluster-test.address-server`: nobody could be asked",
         ),
         ("[policies]\nchain = ['zone', 'zone']", "2: `policies.chain` names `zone` twice"),
         (
@@ -266,11 +267,12 @@ fn the_environment_names_the_servers_to_ask_when_the_file_does_not() {
 
     assert_eq!(loaded.config.cluster_test.name_servers[0].to_string(), "center:9876");
     assert_eq!(told(&loaded), Vec::<String>::new());
-    assert_eq!(
-        told(&load(Some(&file), &at_home(&home)).unwrap()).len(),
-        1,
-        "a Java file may name none, with a warning"
-    );
+    assert!(!loaded.config.cluster_test.asks_address_server());
+    let unnamed = load(Some(&file), &at_home(&home)).unwrap();
+    assert!(unnamed.config.cluster_test.asks_address_server());
+    fs::write(&file, "clusterTest=true\nrocketmq.namesrv.domain=").unwrap();
+    let nobody = told(&load(Some(&file), &at_home(&home)).unwrap());
+    assert_eq!(nobody.len(), 1, "a Java file may leave nobody to ask, with a warning: {nobody:?}");
 }
 
 #[test]

@@ -118,6 +118,10 @@ impl Server {
         self.running.as_ref().expect("it runs").scan()
     }
 
+    pub(crate) fn ask_address_server(&self) {
+        self.running.as_ref().expect("it runs").ask_address_server();
+    }
+
     pub(crate) fn send_away(&self) -> Option<Duration> {
         self.running.as_ref().expect("it runs").send_away()
     }

@@ -1,5 +1,6 @@
 //! What a NameServer's users see, tested over its sockets.
 
+mod address_server;
 mod admission;
 mod bad_input;
 mod captures;

@@ -159,6 +159,16 @@ pub static KEYS: &[JavaKey] = &[
     key(System, Text, "user.home").does(Nothing("the home directory is the environment's")),
     key(System, Text, "rocketmq.namesrv.addr")
         .is(AtStart, "cluster-test.name-servers", |c| Slot::Servers(&mut c.cluster_test.name_servers)),
+    key(System, Text, "rocketmq.namesrv.domain").or("jmenv.tbsite.net").is(
+        AtStart,
+        "cluster-test.address-server",
+        |c| Slot::Text(&mut c.cluster_test.address_server),
+    ),
+    key(System, Text, "rocketmq.namesrv.domain.subgroup").or("nsaddr").is(
+        AtStart,
+        "cluster-test.address-server-group",
+        |c| Slot::Text(&mut c.cluster_test.address_server_group),
+    ),
     key(System, Text, "rocketmq.serialize.type")
         .or("JSON")
         .is(AtStart, "net.serialize-type", |c| Slot::Format(&mut c.net.serialize_type)),

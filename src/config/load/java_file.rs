@@ -126,7 +126,7 @@ impl Reader<'_> {
             self.problems.sort();
             return Err(ConfigError::Invalid { path: Some(self.path.to_owned()), problems: self.problems });
         }
-        // Java then asks an address server, which there is none of here; lookups that miss stay misses.
+        // Java then asks a server without a name; lookups that miss stay misses.
         self.draft.forgiven = &["cluster-test.enabled"];
         self.draft.notices.sort_by_key(|notice| notice.line);
         Ok(self.draft)

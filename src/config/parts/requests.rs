@@ -51,6 +51,11 @@ pub struct ClusterTestConfig {
     pub product_env_name: String,
     /// Its name servers, `host:port`. Java: `rocketmq.namesrv.addr`; the environment's `NAMESRV_ADDR` when empty.
     pub name_servers: Vec<HostPort>,
+    /// The HTTP server that is asked for them when none are named, a port after it if it is not 8080; empty is nobody.
+    /// Java: `rocketmq.namesrv.domain`.
+    pub address_server: String,
+    /// The first part of what it is asked for. Java: `rocketmq.namesrv.domain.subgroup`.
+    pub address_server_group: String,
     /// How long one of them may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
@@ -62,7 +67,16 @@ impl Default for ClusterTestConfig {
             enabled: false,
             product_env_name: "center".to_owned(),
             name_servers: Vec::new(),
+            address_server: "jmenv.tbsite.net".to_owned(),
+            address_server_group: "nsaddr".to_owned(),
             timeout: Duration::from_secs(3),
         }
+    }
+}
+
+impl ClusterTestConfig {
+    /// Whether the name servers have to be asked for.
+    pub fn asks_address_server(&self) -> bool {
+        self.enabled && self.name_servers.is_empty() && !self.address_server.is_empty()
     }
 }
