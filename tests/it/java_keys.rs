@@ -43,6 +43,7 @@ const SYSTEM: &str = "com.rocketmq.remoting.nettyPooledByteBufAllocatorEnable co
     tls.server.need.client.auth tls.server.keyPath tls.server.keyPassword tls.server.certPath tls.server.authClient \
     tls.server.trustCertPath tls.client.keyPath tls.client.keyPassword tls.client.certPath tls.client.authServer \
     tls.client.trustCertPath tls.ciphers tls.protocols rocketmq.home.dir user.home rocketmq.namesrv.addr \
+    rocketmq.namesrv.domain rocketmq.namesrv.domain.subgroup \
     rocketmq.serialize.type";
 
 /// Java: `Configuration.blackList`, whatever `configBlackList` says.
