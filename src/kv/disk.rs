@@ -1,14 +1,23 @@
-//! The operations that a commit is made of, as a trait: tests count them, fail them, and crash between them.
+//! What the store asks of the file system, as a trait: tests count the operations, fail them, and crash between them.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// What a commit asks of the file system.
+/// What starting and a commit ask of the file system.
 pub(super) trait Disk: Send + 'static {
+    /// A file that is there to be read.
+    type Content: io::Read;
+
     /// A file that was written and can still be forced to disk. The same handle does both, because the system reports a
     /// failed write-back to the handle that wrote.
     type File;
+
+    /// Opens a file to be read, and says how many bytes it seems to hold.
+    fn open(&mut self, path: &Path) -> io::Result<(Self::Content, u64)>;
+
+    /// Whether a name is taken, be it by a link that leads nowhere.
+    fn is_taken(&mut self, path: &Path) -> bool;
 
     /// Makes or overwrites a file, with the permissions of `like` if that exists. Nothing is durable yet.
     fn write_temporary(&mut self, path: &Path, like: &Path, bytes: &[u8]) -> io::Result<Self::File>;
@@ -34,7 +43,18 @@ pub(super) trait Disk: Send + 'static {
 pub(super) struct RealDisk;
 
 impl Disk for RealDisk {
+    type Content = File;
     type File = File;
+
+    fn open(&mut self, path: &Path) -> io::Result<(File, u64)> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        Ok((file, size))
+    }
+
+    fn is_taken(&mut self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok()
+    }
 
     fn write_temporary(&mut self, path: &Path, like: &Path, bytes: &[u8]) -> io::Result<File> {
         let mut file = File::create(path)?;

@@ -91,7 +91,7 @@ pub(super) fn open<D: Disk>(config: &KvConfig, mut disk: D) -> Result<Opened<D>,
             source,
         })?;
     }
-    let table = match format::parse(&read(&paths.data)?) {
+    let table = match format::parse(&read(&paths.data, &mut disk)?) {
         Ok(table) => table,
         Err(damage) => {
             recover(&paths, damage, config.on_damage, &mut disk)?;
@@ -181,14 +181,13 @@ fn lock(paths: &Paths) -> Result<File, OpenError> {
 }
 
 /// The content of the file; none when there is no file.
-fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
+fn read<D: Disk>(path: &Path, disk: &mut D) -> Result<Vec<u8>, OpenError> {
     let refused = |source| OpenError::Io { action: "read", path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let (file, size) = match disk.open(path) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(refused(error)),
     };
-    let size = file.metadata().map_err(refused)?.len();
     let too_large = |size| OpenError::TooLarge { path: path.to_owned(), size, limit: FILE_SIZE_MAX };
     let limit = FILE_SIZE_MAX as u64;
     if size > limit {
@@ -226,10 +225,9 @@ fn recover<D: Disk>(paths: &Paths, damage: Damage, on_damage: OnDamage, disk: &m
 
 /// Gives the file the first name of its kind that is free.
 fn set_aside<D: Disk>(paths: &Paths, disk: &mut D) -> io::Result<PathBuf> {
-    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
     let aside = (1..=u32::MAX)
         .map(|n| sibling(&paths.data, &format!(".damaged-{n}")))
-        .find(is_free)
+        .find(|path| !disk.is_taken(path))
         .ok_or(io::ErrorKind::AlreadyExists)?;
     // No server can take the name in between, because the lock is ours.
     disk.rename(&paths.data, &aside)?;

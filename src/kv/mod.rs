@@ -9,8 +9,8 @@
 //!
 //! [`KvStore`] is the only way in. `table` is plain data that knows nothing of threads or disks, `format` turns it into
 //! bytes and back, `file` finds, locks, loads and replaces the file, `queue` and `writer` order the writes, and
-//! `completion` tells who waits for them. Every operation that a commit makes goes through `disk`, so that tests can
-//! fail any of them.
+//! `completion` tells who waits for them. All files but the lock are read and written through `disk`, so that tests can
+//! fail any operation.
 //!
 //! # Invariants
 //!

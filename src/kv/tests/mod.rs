@@ -1,5 +1,7 @@
-//! The store as its users see it. Failing and crashing disks are in [`faults`], the rules of waiting in [`waiting`].
+//! The store as its users see it. Failing disks are in [`faults`], crashing ones in [`crashes`], the rules of waiting in
+//! [`waiting`].
 
+mod crashes;
 mod faults;
 mod sim;
 mod waiting;
@@ -26,7 +28,11 @@ fn open(path: &Path) -> KvStore {
 }
 
 fn contents(store: &KvStore) -> Model {
-    let namespaces = store.snapshot().namespaces().clone();
+    model_of(&store.snapshot())
+}
+
+fn model_of(table: &Table) -> Model {
+    let namespaces = table.namespaces();
     let text = |(name, value): (&Arc<str>, &Arc<str>)| (name.to_string(), value.to_string());
     namespaces.iter().map(|(name, space)| (name.to_string(), space.entries().iter().map(text).collect())).collect()
 }

@@ -141,6 +141,16 @@ impl Tree {
         }
     }
 
+    /// Whether an integer is in it that no double holds. Java keeps it, serde_json refuses it.
+    pub(crate) fn exceeds_doubles(&self) -> bool {
+        match self {
+            Self::Number(Some(text)) => text.parse::<f64>().is_ok_and(f64::is_infinite),
+            Self::Object(members) => members.iter().any(|(_, value)| value.exceeds_doubles()),
+            Self::Array(elements) => elements.iter().any(Self::exceeds_doubles),
+            _ => false,
+        }
+    }
+
     /// How many containers lie within each other.
     pub(crate) fn depth(&self) -> usize {
         match self {
