@@ -52,6 +52,23 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// Why, for whoever asked for the write: in words that say nothing of this machine's files. The log says the rest.
+    pub fn reason(&self) -> String {
+        let Self::Disk { source, .. } = self else { return self.to_string() };
+        let reason = match source.kind() {
+            io::ErrorKind::StorageFull => "the disk is full",
+            io::ErrorKind::QuotaExceeded => "the disk quota is used up",
+            io::ErrorKind::FileTooLarge => "the file may not grow any further",
+            io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+            io::ErrorKind::PermissionDenied => "the server may not write its file",
+            io::ErrorKind::NotFound => "the directory of the file is gone",
+            _ => "the disk failed",
+        };
+        reason.to_owned()
+    }
+}
+
 /// One write, as it waits. Names are shared with the table that they end up in.
 #[derive(Clone, Debug)]
 pub(super) enum Change {

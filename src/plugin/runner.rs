@@ -263,7 +263,7 @@ impl Pending {
             Wait::Durable(writes) => writes.then(move |outcome| match outcome {
                 Ok(()) => done(reply),
                 Err(error) => {
-                    let remark = format!("not stored: {error}");
+                    let remark = format!("not stored: {}", error.reason());
                     done(encoded(&Draft::failure(ResponseCode::SYSTEM_ERROR.0, remark)));
                 }
             }),

@@ -45,6 +45,8 @@ fn a_write_that_fails_is_reported_changes_nothing_and_leaves_no_temporary_file()
         let error = put(&store, "n", "k", Some("after")).unwrap_err();
 
         assert!(matches!(error, WriteError::Disk { .. }), "{step}: {error}");
+        assert!(error.to_string().contains(&*place.path.to_string_lossy()), "the log names the file: {error}");
+        assert_eq!(error.reason(), "the disk is full", "the client is not told of files");
         assert_eq!(store.get("n", "k").as_deref(), Some("before"), "{step}");
         assert_eq!(disk.files()[&place.path], BEFORE.as_bytes(), "{step}");
         assert!(!disk.files().contains_key(&beside(&place.path, ".tmp")), "{step}");
