@@ -65,7 +65,7 @@ fn each_failure_costs_its_own_answer_and_nothing_else() {
         (how("describe-unknown-route").field("handle", "7"), failed),
         (how("many-routes").field("topic", "T"), failed),
         (how("large-body").field("bytes", "3000000"), failed),
-        (how("large-field").field("bytes", "100000"), failed),
+        (how("large-field").field("bytes", "2000000"), failed),
         (how("leak-cursors").field("count", "100000"), failed),
         (how("leak-tables").field("count", "100000").body("{}"), failed),
     ] {

@@ -1,5 +1,7 @@
 //! 100, 101, 102 and 219: the KV store.
 
+use fingerpost::kv::{NAME_LEN_MAX, VALUE_LEN_MAX};
+
 use crate::harness::{Ask, Client, Server};
 use crate::requests::{Reply, kv_get, kv_put};
 
@@ -28,6 +30,23 @@ fn a_value_is_there_from_its_answer_on_and_gone_after_its_removal() {
     assert_eq!(replaced.field_text("value"), "2");
     assert_eq!((removed.code, removed.remark_text()), (22, "No config item, Namespace: n Key: k"));
     assert!(removed.fields.is_some(), "present and empty");
+}
+
+#[test]
+fn the_longest_names_and_values_that_are_stored_are_answered_too() {
+    let server = Server::start();
+    let mut client = server.client();
+    let (namespace, key, value) = ("n".repeat(NAME_LEN_MAX), "k".repeat(NAME_LEN_MAX), "v".repeat(VALUE_LEN_MAX));
+
+    let unknown = client.ask(kv_get(&namespace, &key));
+    assert_eq!(client.ask(kv_put(&namespace, &key, &value)).code, 0);
+    let stored = client.ask(kv_get(&namespace, &key));
+    let too_long = client.ask(kv_put("n", "k", &(value.clone() + "v")));
+
+    assert_eq!(unknown.remark_text(), format!("No config item, Namespace: {namespace} Key: {key}"));
+    assert!(stored.field_text("value") == value, "code {}, {}", stored.code, stored.remark_text());
+    assert_eq!(list(&mut client, &namespace).1.len(), r#"{"table":{"":""}}"#.len() + NAME_LEN_MAX + VALUE_LEN_MAX);
+    assert_eq!(too_long.code, 1, "{}", too_long.remark_text());
 }
 
 #[test]

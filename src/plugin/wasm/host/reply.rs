@@ -11,7 +11,12 @@ use crate::plugin::draft::DraftBody;
 
 /// A header holds names and small values; more than this is a body in the wrong place.
 const FIELDS_MAX: usize = 256;
-const FIELD_BYTES_MAX: usize = 64 * 1024;
+/// Room for a namespace and a key, which are repeated when they are not found.
+const REMARK_BYTES_MAX: usize = 2 * crate::kv::NAME_LEN_MAX + 1024;
+/// The longest value of the KV store, which is answered in a field, and a name.
+const FIELD_BYTES_MAX: usize = crate::kv::VALUE_LEN_MAX + 1024;
+/// All fields together.
+const FIELDS_BYTES_MAX: usize = 2 * FIELD_BYTES_MAX;
 
 impl reply::Host for PluginState {
     fn set_code(&mut self, code: i32) -> wasmtime::Result<()> {
@@ -20,7 +25,7 @@ impl reply::Host for PluginState {
     }
 
     fn fail(&mut self, code: i32, remark: String) -> wasmtime::Result<()> {
-        within(remark.len(), FIELD_BYTES_MAX, "a remark")?;
+        within(remark.len(), REMARK_BYTES_MAX, "a remark")?;
         self.handling()?.draft.set_outcome(code, Some(remark));
         Ok(())
     }
@@ -29,7 +34,9 @@ impl reply::Host for PluginState {
         within(name.len() + value.len(), FIELD_BYTES_MAX, "a header field")?;
         let fields = self.handling()?.draft.fields.get_or_insert_default();
         fields.insert(name, value);
-        within(fields.len(), FIELDS_MAX, "the number of header fields")
+        within(fields.len(), FIELDS_MAX, "the number of header fields")?;
+        let bytes = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+        within(bytes, FIELDS_BYTES_MAX, "the header fields together")
     }
 
     fn set_fields_present(&mut self) -> wasmtime::Result<()> {
