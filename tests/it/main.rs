@@ -6,6 +6,7 @@ mod bad_input;
 mod captures;
 mod cluster_test;
 mod connections;
+mod crashes;
 mod durability;
 mod goodbye;
 mod guests;

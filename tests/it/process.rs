@@ -120,10 +120,15 @@ pub(crate) fn start(settings: &[(&str, &str)]) -> Server {
 
 /// The same, in a home that may hold files already.
 pub(crate) fn start_in(home: TempDir, settings: &[(&str, &str)]) -> Server {
-    let file = write_properties(home.path(), settings);
-    let mut command = program(home.path());
-    command.arg("-c").arg(&file).env("HOME", home.path()).env("ROCKETMQ_HOME", home.path());
-    serve(command, home)
+    serve(command_in(home.path(), settings), home)
+}
+
+/// The program, about to start in this home with these properties.
+pub(crate) fn command_in(home: &Path, settings: &[(&str, &str)]) -> Command {
+    let file = write_properties(home, settings);
+    let mut command = program(home);
+    command.arg("-c").arg(&file).env("HOME", home).env("ROCKETMQ_HOME", home);
+    command
 }
 
 /// Starts the server on the loopback with this TOML, which may add to `[net]` where it begins.
