@@ -7,6 +7,7 @@ cluster=interop other=interop-other topic=Interop
 all_steps() {
   start_everything
   while_the_brokers_start
+  files_are_exchanged
   brokers_and_topics
   freeze_begins
   clients
@@ -49,6 +50,26 @@ while_the_brokers_start() {
   step "deleteKvConfig" says "delete kv config from namespace success" deleteKvConfig -s INTEROP -k key
   step "getNamesrvConfig" says "^listenPort += +${ns1#*:}" getNamesrvConfig
   step "updateNamesrvConfig refuses a path" says "CODE: 16 " updateNamesrvConfig -k kvConfigPath -v /nowhere
+}
+
+# The same KV file under one server and then under the other. With --java both are Java's.
+files_are_exchanged() {
+  local port kv
+  pick_port port; kv=127.0.0.1:$port
+  start_nameserver kv "$port" properties
+  need "a NameServer of its own for the KV file" ask await "$kv" 60000 answers
+  step "odd texts are stored as namespaces, keys and values" ask kv put "$kv" "1 "
+  step "and found" ask kv check "$kv" "1 "
+  stop kv
+  java_mode=yes start_nameserver kv "$port" properties
+  need "the Java NameServer starts on that file" ask await "$kv" 60000 answers
+  step "the Java NameServer finds every text in it" ask kv check "$kv" "1 "
+  step "and stores others" ask kv put "$kv" "2 "
+  stop kv
+  start_nameserver kv "$port" properties
+  need "the NameServer starts on the file that Java wrote" ask await "$kv" 60000 answers
+  step "it finds every text that Java stored" ask kv check "$kv" "2 "
+  stop kv
 }
 
 brokers_and_topics() {

@@ -10,6 +10,7 @@
 // Verbs:
 //   admin ARGS...                      the real mqadmin (Admin.java)
 //   await SERVER MILLIS CONDITION...   polls the wire until CONDITION holds (Probe.java)
+//   kv put|check SERVER MARK           stores odd texts, or finds them (Kv.java)
 //   exchange SERVERS TOPIC N           sends N messages and receives them (Client.java)
 //   stream SERVERS CONTROL             sends until CONTROL says stop (Client.java)
 import java.io.BufferedReader;
@@ -72,6 +73,8 @@ public class Driver {
                     return Admin.run(args);
                 case "await":
                     return Probe.await(args[0], Long.parseLong(args[1]), Arrays.copyOfRange(args, 2, args.length));
+                case "kv":
+                    return Kv.run(args[0], args[1], args[2]);
                 case "exchange":
                     return Client.exchange(args[0], args[1], Integer.parseInt(args[2]));
                 case "stream":

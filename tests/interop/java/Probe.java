@@ -108,12 +108,12 @@ class Probe implements AutoCloseable {
     }
 
     private ClusterInfo cluster() throws Exception {
-        return RemotingSerializable.decode(ask(CLUSTER, null).getBody(), ClusterInfo.class);
+        return RemotingSerializable.decode(ask(CLUSTER, Map.of()).getBody(), ClusterInfo.class);
     }
 
     // Null when the server knows no route.
     private TopicRouteData route(String topic) throws Exception {
-        RemotingCommand answer = ask(ROUTE, topic);
+        RemotingCommand answer = ask(ROUTE, Map.of("topic", topic));
         if (answer.getCode() == TOPIC_NOT_EXIST) {
             return null;
         }
@@ -169,7 +169,7 @@ class Probe implements AutoCloseable {
         return route == null ? "no route" : route.toJson();
     }
 
-    private RemotingCommand ask(int code, String topic) throws Exception {
+    RemotingCommand ask(int code, Map<String, String> fields) throws Exception {
         if (socket == null) {
             int colon = server.lastIndexOf(':');
             socket = new Socket();
@@ -180,9 +180,7 @@ class Probe implements AutoCloseable {
             in = new DataInputStream(socket.getInputStream());
         }
         RemotingCommand request = RemotingCommand.createRequestCommand(code, null);
-        if (topic != null) {
-            request.addExtField("topic", topic);
-        }
+        fields.forEach(request::addExtField);
         ByteBuffer frame = request.encode();
         socket.getOutputStream().write(frame.array(), frame.position(), frame.remaining());
         byte[] answer = new byte[in.readInt()];
