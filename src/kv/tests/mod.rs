@@ -1,5 +1,5 @@
-//! The store as its users see it. Failing disks are in [`faults`], crashing ones in [`crashes`], the rules of waiting in
-//! [`waiting`].
+//! The store as its users see it. Failing disks are in [`faults`], crashing ones in [`crashes`], the rules of
+//! waiting in [`waiting`].
 
 mod crashes;
 mod faults;
