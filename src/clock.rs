@@ -11,6 +11,12 @@ pub trait Clock: Send + Sync {
 
     /// Time since some moment in the past, which only ever grows: for measuring.
     fn monotonic(&self) -> Duration;
+
+    /// Whether it goes on while somebody works. If not, no deadline of a plugin ever passes: how long a call takes on
+    /// the machine is no part of that time.
+    fn runs_by_itself(&self) -> bool {
+        true
+    }
 }
 
 /// The machine's clock.

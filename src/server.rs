@@ -423,6 +423,8 @@ fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
         unsent_bytes_resume: net.reply_bytes_waiting_resume.as_usize(),
         unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),
+        // Whatever may come whole may come in parts, in a buffer that has doubled.
+        partial_bytes_total_max: NetConfig::default().partial_bytes_total_max.max(2 * frame_size_max(config) as usize),
         lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
         lane_bytes_total_max: NonZeroUsize::new(net.lane_bytes_max.as_usize()).unwrap_or(NonZeroUsize::MIN),
         ..NetConfig::default()

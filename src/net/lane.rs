@@ -176,11 +176,13 @@ impl<J: LaneJob> Lane<J> {
     }
 
     /// The next thing to run, if there is one; nobody waits.
+    #[cfg(feature = "server")]
     pub(super) fn try_take(&self) -> Option<Work<J>> {
         lock(&self.state).next()
     }
 
     /// Whether [`Lane::try_take`] has something to look at.
+    #[cfg(feature = "server")]
     pub(super) fn is_ready(&self) -> bool {
         !lock(&self.state).ready.is_empty()
     }
@@ -247,6 +249,7 @@ impl<J> Work<J> {
         }
     }
 
+    #[cfg(feature = "server")]
     pub(super) fn is_close(&self) -> bool {
         matches!(self, Self::Close(..))
     }

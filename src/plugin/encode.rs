@@ -1,12 +1,14 @@
 //! From what plugins built to the bytes of a reply.
 
-use bytes::Bytes;
-use bytes::BytesMut;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 
 use super::draft::{Draft, DraftBody};
 use super::view::{GroupView, RouteView};
 use crate::body::route::{GroupBody, RouteBody, Style};
-use crate::remoting::{Command, EncodeError, Fields, Response, ResponseCode, SerializeType};
+use crate::net::LogLimit;
+use crate::remoting::{Command, EncodeError, Fields, Response, ResponseCode, SerializeType, frame};
 use crate::route::{Group, Queue, Route};
 
 /// What a reply with a route carries beside the route.
@@ -103,13 +105,28 @@ fn group_body<'a>(group: &'a Group, addresses: &'a [(i64, crate::route::Name)]) 
     }
 }
 
-/// A reply that does not fit its frame is answered by one that says so.
+/// A reply that does not fit its frame is answered by one that says so. One that Java's clients do not read is sent all
+/// the same, as Java does: they can be told to read more.
 fn or_refuse(encoded: Result<usize, EncodeError>, opaque: i32, serialize_type: SerializeType, out: &mut BytesMut) {
-    if let Err(error) = encoded {
-        let remark = format!("the reply cannot be written: {error}");
-        refuse(ResponseCode::SYSTEM_ERROR, &remark, opaque, serialize_type, out);
+    match encoded {
+        Ok(size) if size > frame::SIZE_MAX as usize => LARGE_REPLIES.note(|suppressed| {
+            tracing::warn!(
+                opaque,
+                size,
+                suppressed,
+                "a reply that a client reads only if its com.rocketmq.remoting.frameMaxLength allows it"
+            );
+        }),
+        Ok(_) => {}
+        Err(error) => {
+            let remark = format!("the reply cannot be written: {error}");
+            refuse(ResponseCode::SYSTEM_ERROR, &remark, opaque, serialize_type, out);
+        }
     }
 }
+
+/// A client that cannot read a reply asks again and again.
+static LARGE_REPLIES: LogLimit = LogLimit::new(1, Duration::from_secs(60));
 
 fn complain(opaque: i32, error: &EncodeError) {
     tracing::error!(opaque, "a reply was lost: {error}");

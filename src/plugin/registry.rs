@@ -94,8 +94,8 @@ impl Catalogue {
         policies: &PoliciesConfig,
         core: &Arc<Core>,
     ) -> Result<Self, CatalogueError> {
-        let engine =
-            Engine::new(config.cache_dir.path()).map_err(|error| CatalogueError::Engine(format!("{error:#}")))?;
+        let engine = Engine::new(config.cache_dir.path(), core.clock.runs_by_itself())
+            .map_err(|error| CatalogueError::Engine(format!("{error:#}")))?;
         let (codes, notices) = (HashMap::new(), HashMap::new());
         let mut loader = Loader { engine: &engine, core, config, plugins: Vec::new(), codes, notices };
         let embedded_names = loader.load_embedded()?;

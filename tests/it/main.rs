@@ -12,6 +12,7 @@ mod goodbye;
 mod guests;
 mod harness;
 mod java_keys;
+mod large;
 mod liveness;
 mod misbehaving;
 mod notices;

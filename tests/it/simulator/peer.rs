@@ -130,7 +130,8 @@ impl Peer {
         };
         let read = request.read(reply);
         if !reply.is_response() || read != answer {
-            return Err(format!("peer {at}: {opaque} {request:?}: the model says {answer:?}, the server {read:?}"));
+            let remark = reply.remark.as_deref().unwrap_or_default();
+            return Err(format!("peer {at}: {opaque} {request:?}: not {answer:?}, but {read:?} {remark}"));
         }
         Ok(format!("{opaque}={}", reply.code))
     }

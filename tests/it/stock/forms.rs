@@ -12,18 +12,18 @@ use crate::requests::{Broker, Reply, names, queue_of, route, topic_list};
 const VERSION: &str = r#"{"counter":1,"stateVersion":0,"timestamp":5}"#;
 
 /// A compressed body; the last part only where the sender's version has it.
-fn compressed(topics: &[&str], filter_servers: &str, mappings: Option<&[&str]>) -> Bytes {
+pub(crate) fn compressed(topics: &[&str], filter_servers: &str, mappings: Option<&[&str]>) -> Bytes {
     let mut plain = BytesMut::new();
     let text = |plain: &mut BytesMut, text: &str| {
         plain.put_i32(i32::try_from(text.len()).expect("a test's text is short"));
         plain.put_slice(text.as_bytes());
     };
     text(&mut plain, VERSION);
-    plain.put_i32(i32::try_from(topics.len()).expect("a handful"));
+    plain.put_i32(i32::try_from(topics.len()).expect("they are few enough"));
     topics.iter().for_each(|topic| text(&mut plain, topic));
     text(&mut plain, filter_servers);
     if let Some(mappings) = mappings {
-        plain.put_i32(i32::try_from(mappings.len()).expect("a handful"));
+        plain.put_i32(i32::try_from(mappings.len()).expect("they are few enough"));
         mappings.iter().for_each(|mapping| text(&mut plain, mapping));
     }
     deflated(&plain)
