@@ -86,6 +86,15 @@ impl Server {
         Self::run(loaded, home).expect("the server binds")
     }
 
+    /// Starts a server on a Java properties file in the directory that becomes its own.
+    pub(crate) fn start_on_properties(home: tempfile::TempDir, file: &Path, edit: impl FnOnce(&mut Config)) -> Self {
+        let mut loaded = fingerpost::config::load(Some(file), &Environment::default()).expect("the file is valid");
+        make_private(&mut loaded.config, home.path());
+        edit(&mut loaded.config);
+        loaded.overlay.path = Some(overlay_path(home.path()));
+        Self::run(loaded, home).expect("the server binds")
+    }
+
     fn run(loaded: Loaded, home: tempfile::TempDir) -> Result<Self, BindError> {
         let clock = Arc::new(TestClock::default());
         let settings = Settings::new(&loaded);

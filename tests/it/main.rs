@@ -7,6 +7,7 @@ mod captures;
 mod cluster_test;
 mod connections;
 mod crashes;
+mod differential;
 mod durability;
 mod goodbye;
 mod guests;

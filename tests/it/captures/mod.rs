@@ -8,7 +8,6 @@
 
 mod exceptions;
 mod replay;
-mod tree;
 
 use std::net::SocketAddr;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::exceptions::{Difference, EXCEPTIONS, Exception};
-use super::tree::Tree;
+use crate::differential::suite::tree::Tree;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -75,6 +75,20 @@ impl Tree {
         }
     }
 
+    /// Puts the members of every object with bare integer keys into one order: it is a hash table's.
+    pub(crate) fn sort_bare_keys(&mut self) {
+        match self {
+            Self::Scalar(_) => {}
+            Self::List(items) => items.iter_mut().for_each(Self::sort_bare_keys),
+            Self::Object(members) => {
+                members.iter_mut().for_each(|(_, value)| value.sort_bare_keys());
+                if members.iter().any(|(key, _)| !key.starts_with('"')) {
+                    members.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+            }
+        }
+    }
+
     /// Quotes every bare key.
     pub(crate) fn quote_keys(&mut self) {
         match self {
@@ -86,6 +100,38 @@ impl Tree {
                         *key = format!("\"{key}\"");
                     }
                     value.quote_keys();
+                }
+            }
+        }
+    }
+
+    /// Takes the quotes from every key that is an integer.
+    pub(crate) fn bare_integer_keys(&mut self) {
+        match self {
+            Self::Scalar(_) => {}
+            Self::List(items) => items.iter_mut().for_each(Self::bare_integer_keys),
+            Self::Object(members) => {
+                for (key, value) in members {
+                    if bare(key).parse::<i64>().is_ok() {
+                        *key = bare(key).to_owned();
+                    }
+                    value.bare_integer_keys();
+                }
+            }
+        }
+    }
+
+    /// Takes the quotes from every number that is the value of a member of this name.
+    pub(crate) fn unquote(&mut self, name: &str) {
+        match self {
+            Self::Scalar(_) => {}
+            Self::List(items) => items.iter_mut().for_each(|item| item.unquote(name)),
+            Self::Object(members) => {
+                for (key, value) in members {
+                    match value {
+                        Self::Scalar(text) if bare(key) == name => *text = bare(text).to_owned(),
+                        value => value.unquote(name),
+                    }
                 }
             }
         }
@@ -106,7 +152,7 @@ impl Tree {
         }
     }
 
-    /// Replaces the value of this object's member, which must be there, by a mark; whatever it was, it now compares equal.
+    /// Replaces the value of this object's member by a mark; whatever it was, it now compares equal.
     pub(crate) fn mask(&mut self, name: &str) {
         if let Self::Object(members) = self {
             members.iter_mut().filter(|(key, _)| bare(key) == name).for_each(|(_, value)| {

@@ -1,0 +1,416 @@
+//! Where Fingerpost differs from Java on purpose, each with its reason.
+//!
+//! A difference is known only if its predicate holds for what was asked and for what Java's tables held at that moment.
+//! It is either in one answer, and then the states must be equal right after it, or it makes the states drift apart,
+//! and then only in answers to the codes that it names, and both servers are started anew.
+
+use std::collections::HashSet;
+
+use super::compare::{Reply, Seen};
+use super::request::{Body, Registration, Request};
+use super::state::{Live, State};
+use super::tree::Tree;
+
+/// One row of the table.
+pub(crate) struct Known {
+    pub(crate) name: &'static str,
+    pub(crate) reason: &'static str,
+    /// More of these in 10,000 operations mean that the predicate is too wide, or that something else hides behind it.
+    pub(crate) cap: usize,
+    pub(crate) rule: Rule,
+}
+
+pub(crate) enum Rule {
+    /// The answers differ, and the states do not.
+    Answer(fn(&Scene<'_>, &Reply, &Reply) -> bool),
+    /// Something else than two answers comes.
+    Outcome(fn(&Scene<'_>, &Seen, &Seen) -> bool),
+    /// The states may differ afterwards, as these codes may show. The answers may differ too if the third says so.
+    Drift(fn(&Scene<'_>) -> bool, &'static [i32], fn(&Reply, &Reply) -> bool),
+}
+
+/// What happens, and what Java's tables held before it.
+pub(crate) struct Scene<'a> {
+    pub(crate) event: Event<'a>,
+    /// The client's port at Java of the connection that it happens on.
+    pub(crate) port: u16,
+    pub(crate) state: &'a State,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Event<'a> {
+    Request(&'a Request),
+    Close,
+    Scan,
+}
+
+impl Scene<'_> {
+    fn request(&self) -> Option<&Request> {
+        match self.event {
+            Event::Request(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// A request of this code.
+    fn of(&self, code: i32) -> Option<&Request> {
+        self.request().filter(|request| request.code == code)
+    }
+
+    /// The live entries that go.
+    fn leaving(&self) -> Vec<&Live> {
+        let on_this = |live: &&Live| live.port == self.port && live.port != 0;
+        match self.event {
+            Event::Request(_) => Vec::new(),
+            Event::Close => self.state.live.iter().filter(on_this).collect(),
+            Event::Scan => self.state.live.iter().filter(|live| is_silent(live)).collect(),
+        }
+    }
+}
+
+fn is_silent(live: &Live) -> bool {
+    live.timeout <= 0 || live.age > live.timeout
+}
+
+/// Everything that shows which brokers there are.
+const BROKERS: &[i32] = &[105, 106, 206, 224, 304, 311, 312, 313, 322, 901];
+
+pub(crate) const KNOWN: &[Known] = &[
+    Known {
+        name: "text of an exception",
+        reason: "Java's remark is its exception's text with a stack frame; the code is the same, the text is ours",
+        cap: 300,
+        rule: Rule::Answer(|_, ours, java| {
+            ours.code == 1 && java.code == 1 && is_exception(java) && ours.remark.is_some()
+        }),
+    },
+    Known {
+        name: "nameless broker",
+        reason: "Java stores a broker without name, address or cluster by half and reports success; we refuse it",
+        cap: 100,
+        rule: Rule::Drift(
+            |scene| {
+                scene
+                    .of(103)
+                    .is_some_and(|request| NAMES.iter().any(|name| request.value(name).is_none_or(str::is_empty)))
+            },
+            BROKERS,
+            is_refused_here,
+        ),
+    },
+    Known {
+        name: "single topic",
+        reason: "Java refuses a newcomer with one topic after it has listed it; a refusal leaves nothing behind here",
+        cap: 200,
+        rule: Rule::Drift(
+            |scene| scene.of(103).is_some_and(|request| is_single_topic(request, scene.state)),
+            BROKERS,
+            never,
+        ),
+    },
+    Known {
+        name: "older term",
+        reason: "Java drops the live entry of a broker whose id another holds with a newer term, and keeps its address",
+        cap: 100,
+        rule: Rule::Drift(
+            |scene| scene.of(103).is_some_and(|request| is_obsolete(request, scene.state)),
+            BROKERS,
+            never,
+        ),
+    },
+    Known {
+        name: "superseded entry",
+        reason: "Java keeps the live entry that a registration takes the place of, and expires it for ever",
+        cap: 300,
+        rule: Rule::Drift(
+            |scene| scene.of(103).is_some_and(|request| supersedes(request, scene.state)),
+            BROKERS,
+            never,
+        ),
+    },
+    Known {
+        name: "mapping outlives its broker",
+        reason: "Java never forgets the mapping of a static topic; ours goes with its broker or topic",
+        cap: 300,
+        rule: Rule::Drift(|scene| scene.state.has_mappings(), &[105], never),
+    },
+    Known {
+        name: "unregister without id",
+        reason: "in Java it stops the removal half-way; we refuse it",
+        cap: 50,
+        rule: Rule::Drift(
+            |scene| {
+                scene
+                    .of(104)
+                    .is_some_and(|request| request.value("brokerId").is_none_or(|id| id.parse::<i64>().is_err()))
+            },
+            BROKERS,
+            is_refused_here,
+        ),
+    },
+    Known {
+        name: "unregister under another name",
+        reason: "Java removes the live entry of one broker and the address of another; ours go together or not at all",
+        cap: 200,
+        rule: Rule::Drift(
+            |scene| scene.of(104).is_some_and(|request| is_crossed(request, scene.state)),
+            BROKERS,
+            never,
+        ),
+    },
+    Known {
+        name: "one of several on a connection",
+        reason: "Java forgets one broker of a closed connection; the others stay until they expire",
+        cap: 200,
+        rule: Rule::Drift(
+            |scene| scene.leaving().len() > 1 || (matches!(scene.event, Event::Scan) && shares(scene)),
+            BROKERS,
+            never,
+        ),
+    },
+    Known {
+        name: "entry that Java does not find",
+        reason: "Java looks for the address under the live entry's own cluster and keeps what it does not find",
+        cap: 200,
+        rule: Rule::Drift(|scene| scene.leaving().iter().any(|live| !scene.state.is_sound(live)), BROKERS, never),
+    },
+    Known {
+        name: "table that is null",
+        reason: "Java stops half-way through such a registration and reports success; we refuse it whole",
+        cap: 100,
+        rule: Rule::Drift(|scene| scene.of(103).is_some_and(has_null_table), BROKERS, is_refused_here),
+    },
+    Known {
+        name: "filter server that is null",
+        reason: "Java lists it as null, which no client can use; it is left out here",
+        cap: 100,
+        rule: Rule::Drift(
+            |scene| {
+                scene.of(103).is_some_and(|request| matches!(&request.body, Body::Text(text) if text.windows(6).any(|part| part == b"[null]")))
+            },
+            &[105],
+            never,
+        ),
+    },
+    Known {
+        name: "queue that is null",
+        reason: "Java stops there and reports success; we refuse the request whole",
+        cap: 100,
+        rule: Rule::Drift(
+            |scene| {
+                scene
+                    .of(217)
+                    .is_some_and(|request| matches!(&request.body, Body::Text(text) if text.ends_with(b"[null]}")))
+            },
+            &[],
+            is_refused_here,
+        ),
+    },
+    Known {
+        name: "topic with an empty name",
+        reason: "Java lists it; nobody can produce to it or ask for it, so it is not stored here",
+        cap: 100,
+        rule: Rule::Drift(
+            |scene| scene.of(217).is_some_and(|request| request.value("topic") == Some("")),
+            BROKERS,
+            never,
+        ),
+    },
+    Known {
+        name: "timeout beyond the end of time",
+        reason: "Java adds it to the last sign of life, which wraps, and expires the broker at once; ours stays",
+        cap: 100,
+        rule: Rule::Drift(
+            |scene| {
+                matches!(scene.event, Event::Scan) && scene.state.live.iter().any(|live| live.timeout > i64::MAX / 2)
+            },
+            BROKERS,
+            never,
+        ),
+    },
+    Known {
+        name: "header that Java forgives",
+        reason: "no client writes it, and a server that guesses what it means answers another question",
+        cap: 100,
+        rule: Rule::Outcome(|scene, ours, java| {
+            let is_one =
+                scene.request().and_then(|request| request.verbatim.as_ref()).is_some_and(|bytes| is_forgiven(bytes));
+            is_one && *ours == Seen::Closed && java.reply().is_some()
+        }),
+    },
+    Known {
+        name: "topic without a name",
+        reason: "Java stops half-way through such a registration and reports success; we refuse it whole",
+        cap: 100,
+        rule: Rule::Drift(|scene| scene.of(103).is_some_and(has_nameless_topic), BROKERS, is_refused_here),
+    },
+    Known {
+        name: "setting that cannot change",
+        reason: "Java shows the new value of a key that only a restart changes; an update is an allow-list here",
+        cap: 200,
+        rule: Rule::Drift(|scene| scene.of(318).is_some_and(names_a_fixed_key), &[319], never),
+    },
+    Known {
+        name: "flag of one of several brokers",
+        reason: "Java believes the broker that its hash table lists first, where brokers disagree about a topic's flags",
+        cap: 300,
+        rule: Rule::Answer(|scene, ours, java| {
+            let is_list = scene.request().is_some_and(|request| (311..=313).contains(&request.code));
+            is_list && lists_differ_in(ours, java, |topic| is_disputed(scene.state, topic))
+        }),
+    },
+    Known {
+        name: "bare keys after the zone filter",
+        reason: "Java writes a filtered route anew and forgets that the client asked for quoted keys",
+        cap: 300,
+        rule: Rule::Answer(|scene, ours, java| {
+            scene.of(105).is_some_and(is_zoned) && in_one_style(java) == in_one_style(ours)
+        }),
+    },
+];
+
+const NAMES: [&str; 3] = ["brokerName", "brokerAddr", "clusterName"];
+
+fn never(_: &Reply, _: &Reply) -> bool {
+    false
+}
+
+/// Java reports success, or refuses what it has half applied.
+fn is_refused_here(ours: &Reply, java: &Reply) -> bool {
+    let is_half_applied = java.remark.as_deref() == Some("\"register broker failed\"");
+    ours.code == 1 && (java.code == 0 || (java.code == 1 && is_half_applied))
+}
+
+fn is_exception(reply: &Reply) -> bool {
+    let remark = reply.remark.as_deref().unwrap_or_default();
+    let class = remark.trim_start_matches('"').split([':', ',']).next().unwrap_or_default();
+    class.contains('.') && !class.contains(' ') && class.ends_with("Exception")
+}
+
+fn published(request: &Request) -> Option<&Registration> {
+    match &request.body {
+        Body::Registration(registration) => Some(registration),
+        _ => None,
+    }
+}
+
+fn id(request: &Request) -> i64 {
+    request.value("brokerId").and_then(|id| id.parse().ok()).unwrap_or_default()
+}
+
+fn has_null_table(request: &Request) -> bool {
+    let Body::Text(text) = &request.body else { return false };
+    let text = String::from_utf8_lossy(text);
+    text == "null"
+        || text.contains("Wrapper\":null")
+        || text.contains("Table\":null")
+        || text.contains("Wrapper\":{}")
+        || text.contains("dataVersion\":null")
+}
+
+/// Headers that only Java takes.
+fn is_forgiven(frame: &[u8]) -> bool {
+    const HEADERS: [&str; 1] = ["{\"code\":{}}"];
+    let text = String::from_utf8_lossy(frame);
+    HEADERS.iter().any(|header| text.contains(header))
+}
+
+fn has_nameless_topic(request: &Request) -> bool {
+    match &request.body {
+        Body::Registration(published) => {
+            let is_nameless = |name: &Option<String>| name.as_ref().is_none_or(String::is_empty);
+            published.topics.iter().any(|topic| is_nameless(&topic.name))
+        }
+        Body::Text(text) => String::from_utf8_lossy(text).contains("\"t0\":"),
+        Body::None => false,
+    }
+}
+
+fn names_a_fixed_key(request: &Request) -> bool {
+    const FIXED: [&str; 3] = ["serverWorkerThreads", "productEnvName", "someKey"];
+    let Body::Text(text) = &request.body else { return false };
+    let text = String::from_utf8_lossy(text);
+    FIXED.iter().any(|key| text.contains(key))
+}
+
+/// Whether a topic's brokers say different things about it.
+fn is_disputed(state: &State, topic: &str) -> bool {
+    let flags = state.topics.get(topic).map(Vec::as_slice).unwrap_or_default();
+    flags.iter().any(|(_, flag)| *flag != flags[0].1)
+}
+
+fn lists_differ_in(ours: &Reply, java: &Reply, may_differ: impl Fn(&str) -> bool) -> bool {
+    let topics = |reply: &Reply| -> Option<Vec<String>> {
+        let list = serde_json::from_str::<serde_json::Value>(&reply.body).ok()?;
+        serde_json::from_value(list.get("topicList")?.clone()).ok()
+    };
+    let (Some(ours), Some(java)) = (topics(ours), topics(java)) else { return false };
+    let only_in = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|topic| !those.contains(topic)).cloned().collect()
+    };
+    only_in(&ours, &java).iter().chain(&only_in(&java, &ours)).all(|topic| may_differ(topic))
+}
+
+fn text<'a>(request: &'a Request, name: &str) -> &'a str {
+    request.value(name).unwrap_or_default()
+}
+
+fn is_single_topic(request: &Request, state: &State) -> bool {
+    let topics = match &request.body {
+        // One that stands there twice is one.
+        Body::Registration(published) => published.topics.iter().map(|topic| &topic.key).collect::<HashSet<_>>().len(),
+        Body::Text(text) => usize::from(!text.is_empty()),
+        Body::None => 0,
+    };
+    let holder = state.holder(text(request, "brokerName"), id(request));
+    topics == 1 && holder.is_none()
+}
+
+fn is_obsolete(request: &Request, state: &State) -> bool {
+    let holder = state.holder(text(request, "brokerName"), id(request));
+    let Some(holder) = holder.filter(|holder| *holder != text(request, "brokerAddr")) else { return false };
+    let ours = published(request).and_then(|published| published.version).map_or(0, |version| version.state);
+    state.live(text(request, "clusterName"), holder).is_some_and(|live| live.state > ours)
+}
+
+fn supersedes(request: &Request, state: &State) -> bool {
+    let (cluster, name, address) =
+        (text(request, "clusterName"), text(request, "brokerName"), text(request, "brokerAddr"));
+    let elsewhere = state.groups_of(address).any(|(known, _)| known != name);
+    let under_another_cluster =
+        state.live.iter().any(|live| live.address.as_deref() == Some(address) && live.cluster != cluster);
+    let another_group = state.groups.get(name).is_some_and(|group| group.cluster.as_deref() != Some(cluster));
+    let another_address = state.holder(name, id(request)).is_some_and(|holder| holder != address);
+    elsewhere || under_another_cluster || another_group || another_address
+}
+
+fn is_crossed(request: &Request, state: &State) -> bool {
+    let (cluster, name, address) =
+        (text(request, "clusterName"), text(request, "brokerName"), text(request, "brokerAddr"));
+    let is_member = state.groups_of(address).any(|(known, _)| known == name);
+    let is_live = state.live(cluster, address).is_some();
+    is_member != is_live || state.groups.get(name).is_some_and(|group| group.cluster.as_deref() != Some(cluster))
+}
+
+/// Whether one that expires shares its connection with one that does not.
+fn shares(scene: &Scene<'_>) -> bool {
+    let leaving = scene.leaving();
+    leaving.iter().any(|gone| scene.state.live.iter().filter(|live| live.port == gone.port).count() > 1)
+}
+
+fn is_zoned(request: &Request) -> bool {
+    let mode = request.value("__ZONE_MODE").is_some_and(|mode| mode.eq_ignore_ascii_case("true"));
+    mode && request.value("__ZONE_NAME").is_some_and(|name| !name.trim().is_empty())
+}
+
+/// The reply with integer keys bare and long numbers without quotes.
+fn in_one_style(reply: &Reply) -> Reply {
+    let body = Tree::parse(&reply.body).map(|mut body| {
+        body.bare_integer_keys();
+        body.unquote("epoch");
+        body.sort_bare_keys();
+        body.sort_unordered();
+        body.to_string()
+    });
+    Reply { body: body.unwrap_or_default(), ..reply.clone() }
+}

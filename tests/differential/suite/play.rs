@@ -1,0 +1,439 @@
+//! Does the steps of a sequence to two servers and compares what they answer.
+//!
+//! # Invariants
+//!
+//! * What is not equal is a known difference, or the end.
+//! * After a known difference the states are compared: either they are equal, or both servers are started anew.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fingerpost::clock::{Clock, SystemClock};
+
+use super::compare::{Reply, Seen};
+use super::known::{Event, Known, Rule, Scene};
+use super::probes;
+use super::request::{Request, Sequence, Step, Wire};
+use super::state::State;
+use super::wire::{Answer, Wires};
+
+/// A server of one kind, which can be started anew as often as it takes.
+pub(crate) trait Side {
+    /// Stops what runs, and starts a server that knows nothing, with the settings of a sequence.
+    fn start(&mut self, sequence: &Sequence) -> SocketAddr;
+
+    /// Lets time pass.
+    fn age(&mut self, millis: u64);
+
+    /// Looks for silent brokers now.
+    fn scan(&mut self);
+
+    /// Waits until what was accepted has been carried out.
+    fn settle(&mut self) {}
+
+    /// What the predicates of known differences may look at.
+    fn state(&mut self) -> State {
+        State::default()
+    }
+
+    /// Where a test makes a good answer bad.
+    fn meddle(&mut self, _request: &Request, _answer: &mut Seen) {}
+}
+
+/// The two servers.
+pub(crate) struct Pair<'a> {
+    pub(crate) ours: &'a mut dyn Side,
+    pub(crate) java: &'a mut dyn Side,
+    /// What is asynchronous in a server has happened after this.
+    pub(crate) patience: Duration,
+}
+
+/// Long enough for a machine that has much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A sequence that fails fails again and again while it is made smaller.
+pub(crate) const PATIENCE_OF_SHRINKER: Duration = Duration::from_millis(200);
+
+/// Where the two differ.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference {
+    /// The step after which it showed.
+    pub(crate) step: usize,
+    /// What was asked: a request of that step, or one of the questions after it.
+    pub(crate) request: Request,
+    pub(crate) ours: Seen,
+    pub(crate) java: Seen,
+    /// Known differences that might have explained others after this step.
+    pub(crate) suspects: Vec<&'static str>,
+}
+
+/// What a sequence came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Played {
+    /// Operations by what they are.
+    pub(crate) operations: BTreeMap<String, usize>,
+    /// How often each known difference showed.
+    pub(crate) known: BTreeMap<&'static str, usize>,
+    pub(crate) starts: usize,
+    /// Comparisons of everything.
+    pub(crate) surveys: usize,
+    pub(crate) difference: Option<Box<Difference>>,
+}
+
+impl Played {
+    fn count(&mut self, step: &Step) {
+        let mut count = |name: String| *self.operations.entry(name).or_default() += 1;
+        match step {
+            Step::Ask { requests, .. } => requests.iter().for_each(|request| count(request.kind())),
+            Step::Spoil { .. } => count("malformed frame".to_owned()),
+            Step::Close { .. } => count("close".to_owned()),
+            Step::Age { .. } => count("time passes".to_owned()),
+            Step::Scan => count("scan".to_owned()),
+        }
+    }
+}
+
+/// A connection of its own for questions between the steps.
+const PROBES: Wire = Wire::MAX;
+
+/// Steps after which everything is compared, whatever happened.
+const SURVEY_EVERY: usize = 25;
+
+/// What a known difference keeps from happening is not waited for so long.
+const SETTLED_SOON: Duration = Duration::from_millis(40);
+
+/// Plays a sequence to its end, or to the first difference that is not known.
+pub(crate) fn play(pair: &mut Pair<'_>, sequence: &Sequence, known: &'static [Known]) -> Played {
+    let session = Session::start(pair, sequence);
+    let probes = probes::of(sequence);
+    let mut player = Player { pair, sequence, known, probes, session, at: 0, played: Played::default() };
+    player.played.starts = 1;
+    let outcome = player.run();
+    Played { difference: outcome.err(), ..player.played }
+}
+
+type Outcome = Result<(), Box<Difference>>;
+type Differing = (Request, Seen, Seen);
+
+struct Player<'a, 'b> {
+    pair: &'a mut Pair<'b>,
+    sequence: &'a Sequence,
+    known: &'static [Known],
+    probes: Vec<Request>,
+    session: Session,
+    at: usize,
+    played: Played,
+}
+
+impl Player<'_, '_> {
+    fn run(&mut self) -> Outcome {
+        for (at, step) in self.sequence.steps.iter().enumerate() {
+            self.at = at;
+            self.played.count(step);
+            self.step(step)?;
+            if at % SURVEY_EVERY == SURVEY_EVERY - 1 {
+                self.agree(&[])?;
+            }
+        }
+        self.at = self.sequence.steps.len();
+        self.agree(&[])
+    }
+
+    fn step(&mut self, step: &Step) -> Outcome {
+        match step {
+            Step::Ask { wire, requests } => self.ask(*wire, requests),
+            Step::Spoil { wire, bytes } => self.spoil(*wire, bytes),
+            Step::Close { wire } => self.leave(*wire),
+            Step::Age { millis } => {
+                self.pair.ours.age(*millis);
+                self.pair.java.age(*millis);
+                Ok(())
+            }
+            Step::Scan => self.scan(),
+        }
+    }
+
+    /// A row of requests; one by one, where that matters to a known difference.
+    fn ask(&mut self, wire: Wire, requests: &[Request]) -> Outcome {
+        let state = self.state_for(requests);
+        let port = self.session.java.port(wire);
+        let is_suspect = |request: &Request| {
+            let scene = Scene { event: Event::Request(request), port, state: &state };
+            self.known.iter().any(|known| known.suspects(&scene))
+        };
+        if requests.len() > 1 && (requests.iter().any(is_suspect) || names_repeat(requests)) {
+            return requests.iter().try_for_each(|request| self.ask(wire, std::slice::from_ref(request)));
+        }
+        let answers = self.session.ask(self.pair, wire, requests);
+        if requests.iter().any(|request| request.code == UNREGISTER) {
+            self.pair.ours.settle();
+            self.pair.java.settle();
+        }
+        let mut suspects = Vec::new();
+        for (request, (ours, java)) in requests.iter().zip(answers) {
+            let scene = Scene { event: Event::Request(request), port, state: &state };
+            suspects.extend(self.known.iter().filter(|known| known.suspects(&scene)));
+            if ours != java {
+                match self.known.iter().find(|known| known.excuses(&scene, &ours, &java)) {
+                    Some(known) => {
+                        *self.played.known.entry(known.name).or_default() += 1;
+                        if matches!(known.rule, Rule::Outcome(_)) {
+                            self.start_anew();
+                            return Ok(());
+                        }
+                        suspects.push(known);
+                    }
+                    None => return Err(self.difference((request.clone(), ours, java), &suspects)),
+                }
+            }
+        }
+        if suspects.is_empty() { Ok(()) } else { self.agree(&suspects) }
+    }
+
+    fn state_for(&mut self, requests: &[Request]) -> State {
+        match requests.iter().any(|request| STATEFUL.contains(&request.code)) {
+            true => self.pair.java.state(),
+            false => State::default(),
+        }
+    }
+
+    fn spoil(&mut self, wire: Wire, bytes: &[u8]) -> Outcome {
+        let request = Request { verbatim: Some(bytes.to_vec()), ..Request::new(0) };
+        let before = self.before(wire);
+        self.session.ours.send(wire, bytes);
+        self.session.java.send(wire, bytes);
+        let ours = Seen::of(&self.session.ours.receive(wire), 0, 0);
+        let java = Seen::of(&self.session.java.receive(wire), 0, 0);
+        if ours != java {
+            let scene = Scene { event: Event::Request(&request), port: 0, state: &State::default() };
+            let Some(known) = self.known.iter().find(|known| known.excuses(&scene, &ours, &java)) else {
+                return Err(self.difference((request, ours, java), &[]));
+            };
+            *self.played.known.entry(known.name).or_default() += 1;
+            self.start_anew();
+            return Ok(());
+        }
+        self.gone(wire, before)
+    }
+
+    fn leave(&mut self, wire: Wire) -> Outcome {
+        let before = self.before(wire);
+        self.gone(wire, before)
+    }
+
+    fn before(&mut self, wire: Wire) -> (u16, State) {
+        let port = self.session.java.port(wire);
+        (port, if port == 0 { State::default() } else { self.pair.java.state() })
+    }
+
+    /// A connection has closed, or closes now.
+    fn gone(&mut self, wire: Wire, (port, state): (u16, State)) -> Outcome {
+        self.session.ours.close(wire);
+        self.session.java.close(wire);
+        // Whoever registered nothing leaves nothing.
+        if port == 0 || !state.live.iter().any(|live| live.port == port) {
+            return Ok(());
+        }
+        let scene = Scene { event: Event::Close, port, state: &state };
+        let suspects: Vec<&Known> = self.known.iter().filter(|known| known.suspects(&scene)).collect();
+        self.agree_soon(&suspects)
+    }
+
+    fn scan(&mut self) -> Outcome {
+        let state = self.pair.java.state();
+        let scene = Scene { event: Event::Scan, port: 0, state: &state };
+        let suspects: Vec<&Known> = self.known.iter().filter(|known| known.suspects(&scene)).collect();
+        self.pair.ours.scan();
+        self.pair.java.scan();
+        self.agree_soon(&suspects)?;
+        // Both have closed the connections of those who were silent.
+        for wire in self.session.java.all() {
+            let ping = [barrier()];
+            let answers = self.session.ask(self.pair, wire, &ping);
+            for (ours, java) in answers {
+                if ours != java {
+                    return Err(self.difference((barrier(), ours, java), &suspects));
+                }
+                if ours == Seen::Closed {
+                    self.session.ours.close(wire);
+                    self.session.java.close(wire);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What happens by itself has happened before long.
+    fn agree_soon(&mut self, suspects: &[&'static Known]) -> Outcome {
+        let patience = if suspects.is_empty() { self.pair.patience } else { SETTLED_SOON };
+        let clock = SystemClock::default();
+        while !self.survey().is_empty() && clock.monotonic() < patience {
+            std::thread::yield_now();
+        }
+        self.pair.ours.settle();
+        self.pair.java.settle();
+        self.agree(suspects)
+    }
+
+    /// Everything is equal, or what differs is what one of these makes differ.
+    fn agree(&mut self, suspects: &[&'static Known]) -> Outcome {
+        let differing = self.survey();
+        if differing.is_empty() {
+            return Ok(());
+        }
+        let explains = |known: &Known| match known.rule {
+            Rule::Drift(_, codes, _) => differing.iter().all(|(request, ..)| codes.contains(&request.code)),
+            _ => false,
+        };
+        match suspects.iter().find(|known| explains(known)) {
+            Some(known) => {
+                *self.played.known.entry(known.name).or_default() += 1;
+                self.start_anew();
+                Ok(())
+            }
+            None => Err(self.difference(differing.into_iter().next().expect("it is not empty"), suspects)),
+        }
+    }
+
+    /// Asks everything; what differs.
+    fn survey(&mut self) -> Vec<Differing> {
+        self.played.surveys += 1;
+        let probes = std::mem::take(&mut self.probes);
+        let answers = self.session.ask(self.pair, PROBES, &probes);
+        let pairs = probes.iter().zip(answers).filter(|(_, (ours, java))| ours != java);
+        let mut differing: Vec<Differing> =
+            pairs.map(|(request, (ours, java))| (request.clone(), ours, java)).collect();
+        self.probes = probes;
+        if !differing.is_empty() {
+            let state = self.pair.java.state();
+            differing.retain(|(request, ours, java)| !self.is_known_answer(request, &state, ours, java));
+        }
+        differing
+    }
+
+    /// Whether an answer may differ although the states are equal.
+    fn is_known_answer(&mut self, request: &Request, state: &State, ours: &Seen, java: &Seen) -> bool {
+        let scene = Scene { event: Event::Request(request), port: 0, state };
+        let is_answer = |known: &&Known| matches!(known.rule, Rule::Answer(_)) && known.excuses(&scene, ours, java);
+        let known = self.known.iter().find(is_answer);
+        if let Some(known) = known {
+            *self.played.known.entry(known.name).or_default() += 1;
+        }
+        known.is_some()
+    }
+
+    fn start_anew(&mut self) {
+        self.played.starts += 1;
+        self.session = Session::start(self.pair, self.sequence);
+    }
+
+    fn difference(&self, (request, ours, java): Differing, suspects: &[&'static Known]) -> Box<Difference> {
+        let suspects = suspects.iter().map(|known| known.name).collect();
+        Box::new(Difference { step: self.at, request, ours, java, suspects })
+    }
+}
+
+impl Known {
+    /// Whether the states may drift apart now.
+    fn suspects(&self, scene: &Scene<'_>) -> bool {
+        matches!(self.rule, Rule::Drift(may_drift, ..) if may_drift(scene))
+    }
+
+    /// Whether these two answers may differ as they do.
+    fn excuses(&self, scene: &Scene<'_>, ours: &Seen, java: &Seen) -> bool {
+        let replies = |rule: &dyn Fn(&Reply, &Reply) -> bool| {
+            ours.reply().zip(java.reply()).is_some_and(|(ours, java)| rule(ours, java))
+        };
+        match self.rule {
+            Rule::Answer(rule) => replies(&|ours, java| rule(scene, ours, java)),
+            Rule::Outcome(rule) => rule(scene, ours, java),
+            Rule::Drift(may_drift, _, rule) => may_drift(scene) && replies(&rule),
+        }
+    }
+}
+
+const REGISTER: i32 = 103;
+const UNREGISTER: i32 = 104;
+
+/// Codes whose known differences depend on what Java's tables hold.
+const STATEFUL: [i32; 7] = [REGISTER, UNREGISTER, 216, 217, 311, 312, 313];
+
+/// Whether two requests of a row are about one broker or address, so that the second needs the state after the first.
+fn names_repeat(requests: &[Request]) -> bool {
+    let registrations = requests.iter().filter(|request| STATEFUL.contains(&request.code));
+    let mut known = HashSet::new();
+    registrations
+        .flat_map(|request| [request.value("brokerName"), request.value("brokerAddr")])
+        .any(|name| !known.insert(name))
+}
+
+/// Changes nothing, and is answered after every write to the tables before it.
+fn barrier() -> Request {
+    Request::new(205).field("brokerName", "~")
+}
+
+/// The same for the KV store, whose writes wait for the disk.
+fn store_barrier() -> Request {
+    Request::new(102).field("namespace", "~").field("key", "~")
+}
+
+struct Session {
+    ours: Wires,
+    java: Wires,
+    opaque: i32,
+}
+
+impl Session {
+    fn start(pair: &mut Pair<'_>, sequence: &Sequence) -> Self {
+        let ours = Wires::to(pair.ours.start(sequence));
+        let java = Wires::to(pair.java.start(sequence));
+        Self { ours, java, opaque: 1 }
+    }
+
+    /// Asks both everything in a row.
+    fn ask(&mut self, pair: &mut Pair<'_>, wire: Wire, requests: &[Request]) -> Vec<(Seen, Seen)> {
+        let mut row: Vec<Request> = requests.to_vec();
+        if !requests.iter().all(Request::is_answered) {
+            let is_store = requests.iter().any(|request| matches!(request.code, 100 | 102));
+            row.push(if is_store { store_barrier() } else { barrier() });
+        }
+        let first = self.opaque;
+        let mut bytes = Vec::new();
+        for request in &row {
+            bytes.extend_from_slice(&request.frame(self.opaque));
+            self.opaque = self.opaque.wrapping_add(1);
+        }
+        self.ours.send(wire, &bytes);
+        self.java.send(wire, &bytes);
+        let mut ours = receive(&mut self.ours, wire, &row, first);
+        let mut java = receive(&mut self.java, wire, &row, first);
+        row.iter().zip(&mut ours).for_each(|(request, seen)| pair.ours.meddle(request, seen));
+        row.iter().zip(&mut java).for_each(|(request, seen)| pair.java.meddle(request, seen));
+        // The barrier's answers are compared too: one of them stands for an answer that should not have come.
+        if row.len() > requests.len() && ours.last() != java.last() {
+            return vec![(ours.pop().unwrap_or(Seen::Nothing), java.pop().unwrap_or(Seen::Nothing))];
+        }
+        ours.into_iter().zip(java).take(requests.len()).collect()
+    }
+}
+
+/// The answers to requests that were sent in a row with ascending opaques, in that order.
+fn receive(wires: &mut Wires, wire: Wire, requests: &[Request], first: i32) -> Vec<Seen> {
+    let mut seen: Vec<Option<Seen>> =
+        requests.iter().map(|request| (!request.is_answered()).then_some(Seen::Nothing)).collect();
+    while seen.iter().any(Option::is_none) {
+        let answer = wires.receive(wire);
+        let Answer::Frame(frame) = &answer else {
+            let rest = Seen::of(&answer, 0, 0);
+            return seen.into_iter().map(|seen| seen.unwrap_or_else(|| rest.clone())).collect();
+        };
+        // One that answers to nothing that was asked is given to the first that waits, where it will be seen.
+        let at = frame.opaque().and_then(|opaque| usize::try_from(opaque.wrapping_sub(first)).ok());
+        let at = at.filter(|at| seen.get(*at).is_some_and(Option::is_none));
+        let at = at.or_else(|| seen.iter().position(Option::is_none)).unwrap_or_default();
+        let offset = i32::try_from(at).unwrap_or_default();
+        seen[at] = Some(Seen::of(&answer, requests[at].code, first.wrapping_add(offset)));
+    }
+    seen.into_iter().flatten().collect()
+}
