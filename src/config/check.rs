@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Config, suggest};
+use super::{CIPHERS, ClientAuth, Config, PROTOCOLS, TlsMode, cipher, protocol, suggest};
 
 /// Our key, and what is wrong with its value.
 pub(super) type Complaint = (String, String);
@@ -12,6 +12,7 @@ pub(super) type Complaint = (String, String);
 pub(super) fn complaints(config: &Config) -> Vec<Complaint> {
     let mut wrong = Vec::new();
     net(config, &mut wrong);
+    tls(config, &mut wrong);
     tables(config, &mut wrong);
     plugins(config, &mut wrong);
     policies(config, &mut wrong);
@@ -73,6 +74,61 @@ fn net(config: &Config, wrong: &mut Vec<Complaint>) {
         if less > more {
             wrong.push((greater.to_owned(), format!("`{greater}` ({more}) is smaller than `{lesser}` ({less})")));
         }
+    }
+}
+
+fn tls(config: &Config, wrong: &mut Vec<Complaint>) {
+    let tls = &config.tls;
+    let mut complain = |key: &str, text: String| wrong.push((key.to_owned(), text));
+
+    let ciphers: Vec<_> = CIPHERS.iter().flat_map(|(java, openssl)| [*java, *openssl]).collect();
+    name_list("tls.ciphers", &tls.ciphers, &ciphers, |name| cipher(name).is_some(), &mut complain);
+    name_list("tls.protocols", &tls.protocols, &PROTOCOLS, |name| protocol(name).is_some(), &mut complain);
+
+    if tls.mode != TlsMode::Disabled {
+        let files = [("tls.cert-path", &tls.cert_path), ("tls.key-path", &tls.key_path)];
+        for (key, path) in files {
+            if tls.test_mode && !path.as_os_str().is_empty() {
+                complain(key, format!("`{key}` does not count while `tls.test-mode` is true: set that to false"));
+            }
+            if !tls.test_mode && path.as_os_str().is_empty() {
+                complain("tls.test-mode", format!("`tls.test-mode` is false, so `{key}` must name a file"));
+            }
+        }
+        let asks = !tls.test_mode && tls.need_client_auth != ClientAuth::None;
+        if asks && tls.auth_client && tls.trust_cert_path.as_os_str().is_empty() {
+            let text = "`tls.auth-client` is true, so `tls.trust-cert-path` must name the roots of the clients";
+            complain("tls.auth-client", text.to_owned());
+        }
+    }
+    let client = &tls.client;
+    if client.enabled && !tls.test_mode {
+        if client.auth_server && client.trust_cert_path.as_os_str().is_empty() {
+            let text = "`tls.client.auth-server` is true, so `tls.client.trust-cert-path` must name the roots";
+            complain("tls.client.auth-server", text.to_owned());
+        }
+        if client.cert_path.as_os_str().is_empty() != client.key_path.as_os_str().is_empty() {
+            let text = "`tls.client.cert-path` and `tls.client.key-path` go together";
+            complain("tls.client.cert-path", text.to_owned());
+        }
+    }
+}
+
+/// Names of a list that nobody knows; and that no known one is left, which is worse.
+fn name_list(
+    key: &str,
+    names: &[String],
+    all: &[&'static str],
+    is_known: impl Fn(&str) -> bool,
+    complain: &mut impl FnMut(&str, String),
+) {
+    for name in names.iter().filter(|name| !is_known(name)) {
+        let hint = suggest::nearest(name, all.iter().copied());
+        let hint = hint.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        complain(key, format!("`{key}` names `{}`, which is not spoken{hint}", name.escape_debug()));
+    }
+    if !names.is_empty() && !names.iter().any(|name| is_known(name)) {
+        complain(&format!("{key} left"), format!("`{key}` leaves none that is spoken; there are: {}", all.join(", ")));
     }
 }
 

@@ -14,6 +14,9 @@ pub struct Environment {
     pub rocketmq_home: Option<String>,
     /// `NAMESRV_ADDR`: the name servers that cluster-test mode asks when the file names none.
     pub name_servers: Option<String>,
+    /// The properties file about TLS that is read when nothing else is said, if it exists. Not a variable: Java's name
+    /// for it is fixed.
+    pub tls_properties: Option<PathBuf>,
 }
 
 impl Environment {
@@ -26,6 +29,8 @@ impl Environment {
             cache_home: variable("XDG_CACHE_HOME").map(PathBuf::from),
             rocketmq_home: text("ROCKETMQ_HOME"),
             name_servers: text("NAMESRV_ADDR"),
+            // Java: `tls.config.file`.
+            tls_properties: Some(PathBuf::from("/etc/rocketmq/tls.properties")),
         }
     }
 

@@ -35,9 +35,9 @@ pub use error::{ConfigError, Notice, Problem, Severity};
 pub use load::{Loaded, load};
 pub use overlay::Overlay;
 pub use parts::{
-    AdminConfig, ClusterTestConfig, Grant, KvConfig, LivenessConfig, LogConfig, LogFormat, NetConfig, OnDamage,
-    PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig, RouteConfig, SerializeType,
-    SettingsConfig,
+    AdminConfig, CIPHERS, ClientAuth, ClusterTestConfig, Grant, KvConfig, LivenessConfig, LogConfig, LogFormat,
+    NetConfig, OnDamage, PROTOCOLS, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig,
+    RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol,
 };
 pub use settings::{Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
 pub use suggest::nearest;
@@ -49,6 +49,8 @@ pub use units::{ByteSize, HostPort, HostPortError, Place};
 pub struct Config {
     /// `[net]`
     pub net: NetConfig,
+    /// `[tls]`
+    pub tls: TlsConfig,
     /// `[liveness]`
     pub liveness: LivenessConfig,
     /// `[kv]`

@@ -339,14 +339,107 @@ fn only_true_is_true_and_anything_but_false_is_told() {
 
 #[test]
 fn keys_without_effect_are_told_with_the_reason() {
-    let loaded =
-        java("serverSelectorThreads=3\nserverSelectorThreads=5\nuseTLS=true\nenableControllerInNamesrv=true").unwrap();
+    let loaded = java(
+        "serverSelectorThreads=3\nserverSelectorThreads=5\nconnectTimeoutMillis=1\nenableControllerInNamesrv=true",
+    )
+    .unwrap();
 
     let severities: Vec<_> = loaded.notices.iter().map(|notice| notice.severity).collect();
     assert_eq!(severities, [Severity::Info, Severity::Warning, Severity::Warning, Severity::Warning]);
-    assert_eq!(told(&loaded)[2], "3: `useTLS` is accepted without effect: no TLS is spoken");
+    let untuned = "3: `connectTimeoutMillis` is accepted without effect: the few calls that this server makes itself are \
+                   not tuned";
+    assert_eq!(told(&loaded)[2], untuned);
     let alone = "4: `enableControllerInNamesrv` is accepted without effect: a controller has to be run on its own";
     assert_eq!(told(&loaded)[3], alone);
+}
+
+#[test]
+fn java_keys_about_tls_set_ours_and_what_java_would_not_understand_is_told() {
+    let loaded = java(
+        "tls.server.mode=strict\ntls.server.need.client.auth=REQUIRE\ntls.test.mode.enable=false\n\
+         tls.server.keyPath=/k.pem\ntls.server.certPath=/c.pem\ntls.server.keyPassword=hush\nuseTLS=true\n\
+         tls.ciphers=ECDHE-RSA-AES128-GCM-SHA256, RC4-MD5\ntls.protocols=TLSv1.1,TLSv1.2",
+    )
+    .unwrap();
+
+    let tls = &loaded.config.tls;
+    assert_eq!((tls.mode, tls.need_client_auth, tls.test_mode), (TlsMode::Permissive, ClientAuth::Require, false));
+    assert_eq!((tls.key_path.as_path(), tls.cert_path.as_path()), (Path::new("/k.pem"), Path::new("/c.pem")));
+    assert_eq!((tls.key_password.reveal(), tls.client.enabled), ("hush", true));
+    assert_eq!(
+        told(&loaded),
+        [
+            "1: `tls.server.mode`: `strict` is not disabled, permissive or enforcing; ignored; `tls.mode` stays as it was",
+            "8: `tls.ciphers` names `RC4-MD5`, which is not spoken",
+            "9: `tls.protocols` names `TLSv1.1`, which is not spoken; did you mean `TLSv1.3`?",
+        ]
+    );
+    assert!(!format!("{loaded:?}").contains("hush"), "the password is shown");
+    let unspoken = refused(java("tls.protocols=SSLv3"));
+    assert_eq!(unspoken, ["0: `tls.protocols` leaves none that is spoken; there are: TLSv1.3, TLSv1.2"]);
+}
+
+#[test]
+fn a_password_for_a_key_is_shown_by_nothing() {
+    let loaded = java("tls.server.keyPassword=hush\ntls.client.keyPassword=hush").unwrap();
+
+    let shown = format!("{:?} {:?} {:?}", loaded.config, loaded.items(), Settings::new(&loaded).entries());
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn what_is_said_of_tls_must_make_sense_together() {
+    let named = |text: &str| refused(toml(text)).join("\n");
+
+    assert_eq!(
+        named("[tls]\ntest-mode = false\nkey-path = 'k'"),
+        "2: `tls.test-mode` is false, so `tls.cert-path` must name a file"
+    );
+    assert_eq!(
+        named("[tls]\ncert-path = 'c'"),
+        "2: `tls.cert-path` does not count while `tls.test-mode` is true: set that to false"
+    );
+    let asks = "[tls]\ntest-mode = false\nkey-path = 'k'\ncert-path = 'c'\nneed-client-auth = 'require'\n";
+    assert!(named(&format!("{asks}auth-client = true")).starts_with("6: `tls.auth-client` is true, so"));
+    assert!(toml(asks).is_ok());
+    assert!(named("[tls]\nmode = 'strict'").starts_with("2: unknown variant `strict`"));
+    assert_eq!(
+        named("[tls]\nciphers = ['ECDHE-RSA-AES256-GCM-SHA348', 'TLS_AES_128_GCM_SHA256']"),
+        "2: `tls.ciphers` names `ECDHE-RSA-AES256-GCM-SHA348`, which is not spoken; did you mean \
+         `ECDHE-RSA-AES256-GCM-SHA384`?"
+    );
+}
+
+#[test]
+fn javas_properties_file_about_tls_overrides_but_for_the_mode_and_is_asked_for_by_ours() {
+    let home = home();
+    let tls = home.path().join("tls.properties");
+    fs::write(
+        &tls,
+        "tls.test.mode.enable=false\ntls.server.keyPath=/k\ntls.server.certPath=/c\ntls.server.mode=disabled",
+    )
+    .unwrap();
+    let load_with = |environment: &Environment, name: &str, text: &str| {
+        let file = home.path().join(name);
+        fs::write(&file, text).unwrap();
+        load(Some(&file), environment).unwrap()
+    };
+    let nobody = at_home(&home);
+    let here = Environment { tls_properties: Some(tls.clone()), ..at_home(&home) };
+    let counts = |loaded: &Loaded| !loaded.config.tls.test_mode && loaded.config.tls.key_path == Path::new("/k");
+    let mode = "4: `tls.server.mode` does not count in this file, as in Java";
+
+    let beside_java = load_with(&here, "a.properties", "tls.server.keyPath=/other");
+    assert!(counts(&beside_java) && beside_java.config.tls.mode == TlsMode::Permissive);
+    assert_eq!(told(&beside_java).last().unwrap(), mode);
+    assert!(counts(&load(None, &here).unwrap()), "without -c it is read too");
+    assert!(!counts(&load_with(&here, "a.toml", "")), "ours does not ask for it");
+    assert!(counts(&load_with(&nobody, "b.toml", &format!("[tls]\nproperties-file = {tls:?}"))));
+    let missing = load_with(&nobody, "b.properties", "tls.config.file=/nowhere/tls.properties");
+    assert!(told(&missing)[0].starts_with("1: `tls.config.file` is passed over: cannot read"), "{:?}", told(&missing));
+    let file = home.path().join("c.toml");
+    fs::write(&file, "[tls]\nproperties-file = '/nowhere/tls.properties'").unwrap();
+    assert!(load(Some(&file), &nobody).is_err());
 }
 
 #[test]

@@ -150,6 +150,9 @@ impl Value {
     }
 }
 
+/// What is shown of a secret where something must be.
+pub(super) const HIDDEN: &str = "***";
+
 /// Whether a key of that name is never shown. Of a key that nobody knows, the name must do.
 pub(super) fn is_secret(name: &str) -> bool {
     const TELLING: [&str; 5] = ["password", "secret", "accesskey", "token", "credential"];

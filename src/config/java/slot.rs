@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Value, ValueError};
-use crate::config::{BindAddress, ByteSize, HostPort, SerializeType};
+use crate::config::{BindAddress, ByteSize, ClientAuth, HostPort, Place, Secret, SerializeType, TlsMode};
 
 /// One field of a [`crate::config::Config`], by its type.
 pub(in crate::config) enum Slot<'a> {
@@ -18,6 +18,13 @@ pub(in crate::config) enum Slot<'a> {
     Millis(&'a mut Duration),
     Text(&'a mut String),
     Path(&'a mut PathBuf),
+    /// A path that may be empty, which is none.
+    MaybePath(&'a mut PathBuf),
+    Place(&'a mut Place),
+    Secret(&'a mut Secret),
+    Names(&'a mut Vec<String>),
+    TlsMode(&'a mut TlsMode),
+    ClientAuth(&'a mut ClientAuth),
     Address(&'a mut BindAddress),
     Servers(&'a mut Vec<HostPort>),
     Format(&'a mut SerializeType),
@@ -35,7 +42,12 @@ impl Slot<'_> {
             Self::Seconds(time) => time.as_secs().to_string(),
             Self::Millis(time) => time.as_millis().to_string(),
             Self::Text(text) => text.clone(),
-            Self::Path(path) => path.to_string_lossy().into_owned(),
+            Self::Path(path) | Self::MaybePath(path) => path.to_string_lossy().into_owned(),
+            Self::Place(place) => PathBuf::from(place.clone()).to_string_lossy().into_owned(),
+            Self::Secret(secret) => secret.to_string(),
+            Self::Names(names) => names.join(","),
+            Self::TlsMode(mode) => mode.name().to_owned(),
+            Self::ClientAuth(auth) => auth.name().to_owned(),
             Self::Address(address) => address.to_string(),
             Self::Servers(servers) => servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(";"),
             Self::Format(format) => format.name().to_owned(),
@@ -55,6 +67,20 @@ impl Slot<'_> {
             (Self::Millis(time), Value::Integer(number)) => *time = Duration::from_millis(narrow(*number)?),
             (Self::Text(text), Value::Text(value)) => value.clone_into(text),
             (Self::Path(path), Value::Text(value)) if !value.is_empty() => *path = PathBuf::from(value),
+            (Self::MaybePath(path), Value::Text(value)) => *path = PathBuf::from(value),
+            (Self::Place(place), Value::Text(value)) if !value.is_empty() => *place = Place::At(PathBuf::from(value)),
+            (Self::Secret(secret), Value::Text(value)) => *secret = Secret::new(value),
+            (Self::Names(names), Value::Text(value)) => {
+                *names = value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            }
+            (Self::TlsMode(mode), Value::Text(value)) => {
+                const MODES: ValueError = ValueError::Unreadable("disabled, permissive or enforcing");
+                *mode = TlsMode::from_name(value).ok_or(MODES)?;
+            }
+            (Self::ClientAuth(auth), Value::Text(value)) => {
+                const AUTHS: ValueError = ValueError::Unreadable("none, optional or require");
+                *auth = ClientAuth::from_name(value).ok_or(AUTHS)?;
+            }
             (Self::Address(address), Value::Text(value)) => {
                 *address = value.parse().map_err(|_| ValueError::Unreadable("an address or the name of a host"))?;
             }
@@ -64,7 +90,7 @@ impl Slot<'_> {
             (Self::Format(format), Value::Text(value)) => {
                 *format = SerializeType::from_name(value).ok_or(ValueError::Unreadable("JSON or ROCKETMQ"))?;
             }
-            (Self::Path(_), _) => return Err(ValueError::Unreadable("a path")),
+            (Self::Path(_) | Self::Place(_), _) => return Err(ValueError::Unreadable("a path")),
             _ => return Err(ValueError::Unreadable("a value of this key")),
         }
         Ok(())

@@ -19,7 +19,6 @@ const CONTROLLER: Effect = Nothing("a controller has to be run on its own");
 const NETTY: Effect = Nothing("it tunes Netty, which is not used");
 const SEMAPHORES: Effect = Nothing("it limits calls that only a broker makes");
 const NO_CLIENT: Effect = Nothing("the few calls that this server makes itself are not tuned");
-const NO_TLS: Effect = Nothing("no TLS is spoken");
 
 /// Every key that this server knows of.
 pub static KEYS: &[JavaKey] = &[
@@ -146,7 +145,9 @@ pub static KEYS: &[JavaKey] = &[
     key(Client, Int, "clientSocketRcvBufSize").or("0").does(NO_CLIENT),
     key(Client, Bool, "clientPooledByteBufAllocatorEnable").or("false").does(NO_CLIENT),
     key(Client, Bool, "clientCloseSocketIfTimeout").or("true").does(NO_CLIENT),
-    key(Client, Bool, "useTLS").or("false").does(NO_TLS),
+    key(Client, Bool, "useTLS")
+        .or("false")
+        .is(AtStart, "tls.client.enabled", |c| Slot::Flag(&mut c.tls.client.enabled)),
     key(Client, Text, "socksProxyConfig").or("{}").secret().does(NO_CLIENT),
     key(Client, Int, "writeBufferHighWaterMark").or("0").does(NO_CLIENT),
     key(Client, Int, "writeBufferLowWaterMark").or("0").does(NO_CLIENT),
@@ -211,23 +212,42 @@ pub static KEYS: &[JavaKey] = &[
     key(System, Bool, "com.rocketmq.remoting.client.closeSocketIfTimeout").or("true").does(NO_CLIENT),
     // No property, but the name under which a file sets `isScanAvailableNameSrv`: Java names it after its setter.
     key(System, Bool, "scanAvailableNameSrv").or("true").does(NO_CLIENT),
-    key(System, Text, "tls.server.mode").or("permissive").does(NO_TLS),
-    key(System, Bool, "tls.enable").or("false").does(NO_TLS),
-    key(System, Text, "tls.config.file").or("/etc/rocketmq/tls.properties").does(NO_TLS),
-    key(System, Bool, "tls.test.mode.enable").or("true").does(NO_TLS),
-    key(System, Text, "tls.server.need.client.auth").or("none").does(NO_TLS),
-    key(System, Text, "tls.server.keyPath").does(NO_TLS),
-    key(System, Text, "tls.server.keyPassword").secret().does(NO_TLS),
-    key(System, Text, "tls.server.certPath").does(NO_TLS),
-    key(System, Bool, "tls.server.authClient").or("false").does(NO_TLS),
-    key(System, Text, "tls.server.trustCertPath").does(NO_TLS),
-    key(System, Text, "tls.client.keyPath").does(NO_TLS),
-    key(System, Text, "tls.client.keyPassword").secret().does(NO_TLS),
-    key(System, Text, "tls.client.certPath").does(NO_TLS),
-    key(System, Bool, "tls.client.authServer").or("false").does(NO_TLS),
-    key(System, Text, "tls.client.trustCertPath").does(NO_TLS),
-    key(System, Text, "tls.ciphers").does(NO_TLS),
-    key(System, Text, "tls.protocols").does(NO_TLS),
+    key(System, Text, "tls.server.mode").or("permissive").is(AtStart, "tls.mode", |c| Slot::TlsMode(&mut c.tls.mode)),
+    key(System, Bool, "tls.enable")
+        .or("false")
+        .is(AtStart, "tls.client.enabled", |c| Slot::Flag(&mut c.tls.client.enabled)),
+    key(System, Text, "tls.config.file")
+        .is(AtStart, "tls.properties-file", |c| Slot::Place(&mut c.tls.properties_file)),
+    key(System, Bool, "tls.test.mode.enable")
+        .or("true")
+        .is(AtStart, "tls.test-mode", |c| Slot::Flag(&mut c.tls.test_mode)),
+    key(System, Text, "tls.server.need.client.auth")
+        .or("none")
+        .is(AtStart, "tls.need-client-auth", |c| Slot::ClientAuth(&mut c.tls.need_client_auth)),
+    key(System, Text, "tls.server.keyPath").is(AtStart, "tls.key-path", |c| Slot::MaybePath(&mut c.tls.key_path)),
+    key(System, Text, "tls.server.keyPassword")
+        .secret()
+        .is(AtStart, "tls.key-password", |c| Slot::Secret(&mut c.tls.key_password)),
+    key(System, Text, "tls.server.certPath").is(AtStart, "tls.cert-path", |c| Slot::MaybePath(&mut c.tls.cert_path)),
+    key(System, Bool, "tls.server.authClient")
+        .or("false")
+        .is(AtStart, "tls.auth-client", |c| Slot::Flag(&mut c.tls.auth_client)),
+    key(System, Text, "tls.server.trustCertPath")
+        .is(AtStart, "tls.trust-cert-path", |c| Slot::MaybePath(&mut c.tls.trust_cert_path)),
+    key(System, Text, "tls.client.keyPath")
+        .is(AtStart, "tls.client.key-path", |c| Slot::MaybePath(&mut c.tls.client.key_path)),
+    key(System, Text, "tls.client.keyPassword")
+        .secret()
+        .is(AtStart, "tls.client.key-password", |c| Slot::Secret(&mut c.tls.client.key_password)),
+    key(System, Text, "tls.client.certPath")
+        .is(AtStart, "tls.client.cert-path", |c| Slot::MaybePath(&mut c.tls.client.cert_path)),
+    key(System, Bool, "tls.client.authServer")
+        .or("false")
+        .is(AtStart, "tls.client.auth-server", |c| Slot::Flag(&mut c.tls.client.auth_server)),
+    key(System, Text, "tls.client.trustCertPath")
+        .is(AtStart, "tls.client.trust-cert-path", |c| Slot::MaybePath(&mut c.tls.client.trust_cert_path)),
+    key(System, Text, "tls.ciphers").is(AtStart, "tls.ciphers", |c| Slot::Names(&mut c.tls.ciphers)),
+    key(System, Text, "tls.protocols").is(AtStart, "tls.protocols", |c| Slot::Names(&mut c.tls.protocols)),
 ];
 
 const fn key(group: Group, kind: Kind, name: &'static str) -> JavaKey {

@@ -34,27 +34,37 @@ fn every_key_of_ours_exists_and_is_the_one_that_is_set() {
             (Kind::Int | Kind::Long, _) => Value::Integer(4321),
             (Kind::Text, "bindAddress") => Value::Text("10.1.1.1".to_owned()),
             (Kind::Text, "rocketmq.serialize.type") => Value::Text("ROCKETMQ".to_owned()),
+            (Kind::Text, "tls.server.mode") => Value::Text("enforcing".to_owned()),
+            (Kind::Text, "tls.server.need.client.auth") => Value::Text("require".to_owned()),
             (Kind::Text, _) => Value::Text("other:1".to_owned()),
         };
         let mut config = Config::default();
 
         assert!(key.set(&mut config, &other).unwrap());
 
-        assert_eq!(key.get(&mut config).unwrap(), other.into_text(), "{}", key.name);
+        let shown = if key.secret { "***".to_owned() } else { other.into_text() };
+        assert_eq!(key.get(&mut config).unwrap(), shown, "{}", key.name);
         assert_eq!(changed(&config), [ours], "{}", key.name);
     }
 }
 
 /// The keys of ours that differ from the defaults.
 fn changed(config: &Config) -> Vec<String> {
-    let [config, default] = [config, &Config::default()].map(|config| Table::try_from(config).unwrap());
-    let mut keys = Vec::new();
-    for (section, table) in &default {
-        let Toml::Table(table) = table else { panic!("{section} is no section") };
-        keys.extend(
-            table.keys().filter(|key| config[section][*key] != table[*key]).map(|key| format!("{section}.{key}")),
-        );
+    fn compare(path: &str, (ours, default): (&Toml, &Toml), keys: &mut Vec<String>) {
+        match (ours, default) {
+            (Toml::Table(ours), Toml::Table(default)) => {
+                for (name, default) in default {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    compare(&path, (&ours[name], default), keys);
+                }
+            }
+            (ours, default) if ours != default => keys.push(path.to_owned()),
+            _ => {}
+        }
     }
+    let [config, default] = [config, &Config::default()].map(|config| Toml::Table(Table::try_from(config).unwrap()));
+    let mut keys = Vec::new();
+    compare("", (&config, &default), &mut keys);
     keys
 }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::{Draft, parse_properties, read_file};
-use crate::config::java::{Effect, Group, JavaKey, KEYS, ValueError};
+use crate::config::java::{Effect, Group, HIDDEN, JavaKey, KEYS, ValueError, is_secret};
 use crate::config::properties::Entry;
 use crate::config::{Config, ConfigError, Environment, NetConfig, Notice, Problem, Severity, suggest};
 
@@ -71,7 +71,7 @@ impl Reader<'_> {
         if key.ours.is_none() || !key.is_always_shown() {
             // Java shows what it made of a NameServer's or server's value, and the rest as it stands in the file.
             let shown = if key.is_always_shown() { value } else { entry.value };
-            self.draft.extras.0.insert(entry.key, shown);
+            self.show(entry.key, shown);
         }
     }
 
@@ -81,7 +81,13 @@ impl Reader<'_> {
             text += &format!("; did you mean `{near}`?");
         }
         self.note(Severity::Warning, entry.line, text);
-        self.draft.extras.0.insert(entry.key, entry.value);
+        self.show(entry.key, entry.value);
+    }
+
+    /// Keeps what is not ours for display; of a secret, only that there is one.
+    fn show(&mut self, key: String, value: String) {
+        let value = if is_secret(&key) { HIDDEN.to_owned() } else { value };
+        self.draft.extras.0.insert(key, value);
     }
 
     /// A bad value is passed over, as in Java, unless Java does not start with it: a server that listens elsewhere than
@@ -127,7 +133,8 @@ impl Reader<'_> {
             return Err(ConfigError::Invalid { path: Some(self.path.to_owned()), problems: self.problems });
         }
         // Java then asks a server without a name; lookups that miss stay misses.
-        self.draft.forgiven = &["cluster-test.enabled"];
+        // What is not understood is left out, and certificates of which Java makes no use are none here.
+        self.draft.forgiven = &["cluster-test.enabled", "tls.ciphers", "tls.protocols", "tls.cert-path", "tls.key-path"];
         self.draft.notices.sort_by_key(|notice| notice.line);
         Ok(self.draft)
     }

@@ -1,6 +1,7 @@
 //! Reading a configuration file, checking it, and adding what the environment and the overlay say.
 
 mod java_file;
+mod tls_file;
 mod toml_file;
 
 use std::fs::File;
@@ -9,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::java::{self, Extras};
 use super::overlay::Overlay;
-use super::{Config, ConfigError, Environment, HostPort, Notice, Place, Problem, Severity, check, properties};
+use super::{
+    Config, ConfigError, Environment, HostPort, Notice, Place, Problem, Severity, TlsConfig, check, properties,
+};
 
 /// No configuration is larger; whatever is, was named by mistake.
 const FILE_SIZE_MAX: u64 = 4 << 20;
@@ -44,6 +47,7 @@ pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         Some(path) => java_file::read(path, environment)?,
     };
     draft.settle(environment);
+    tls_file::read(path, environment, &mut draft)?;
     let mut problems = draft.problems(path);
     if draft.overlay_would_replace(path) {
         let text = "`settings.overlay-path` is this file, which is never written".to_owned();
@@ -143,7 +147,13 @@ fn expand_home(config: &mut Config, environment: &Environment) {
     for dir in &mut config.plugins.dirs {
         *dir = environment.expand(dir);
     }
-    for place in [&mut config.settings.overlay_path, &mut config.plugins.cache_dir] {
+    let TlsConfig { cert_path, key_path, trust_cert_path, client, .. } = &mut config.tls;
+    let clients = [&mut client.cert_path, &mut client.key_path, &mut client.trust_cert_path];
+    for path in [cert_path, key_path, trust_cert_path].into_iter().chain(clients) {
+        *path = environment.expand(path);
+    }
+    let places = [&mut config.settings.overlay_path, &mut config.plugins.cache_dir, &mut config.tls.properties_file];
+    for place in places {
         if let Place::At(path) = place {
             *path = environment.expand(path);
         }

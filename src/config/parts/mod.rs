@@ -7,6 +7,7 @@ mod net;
 mod plugins;
 mod requests;
 mod state;
+mod tls;
 
 pub use crate::kv::{KvConfig, OnDamage};
 pub use crate::remoting::SerializeType;
@@ -15,3 +16,4 @@ pub use net::NetConfig;
 pub use plugins::{Grant, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
 pub use requests::{ClusterTestConfig, RequestsConfig};
 pub use state::{LivenessConfig, RouteConfig, SettingsConfig};
+pub use tls::{CIPHERS, ClientAuth, PROTOCOLS, Secret, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol};

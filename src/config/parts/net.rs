@@ -23,6 +23,10 @@ pub struct NetConfig {
     /// `serverChannelMaxIdleTimeSeconds`. May change at run time: new connections ask [`crate::config::Settings`].
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// How long a peer may take from its first byte until everything that precedes its first frame is complete: the
+    /// TLS handshake. 0 is for ever. Java: ten seconds, Netty's default for a handshake.
+    #[serde(with = "humantime_serde")]
+    pub opening_timeout: Duration,
     /// Threads that serve sockets; 0 is one per core.
     pub workers: u16,
     /// Connections that are open at once; more are closed when they arrive.
@@ -76,6 +80,7 @@ impl Default for NetConfig {
             frame_size_max: ByteSize::mib(16),
             backlog: 1024,
             idle_timeout: Duration::from_secs(120),
+            opening_timeout: Duration::from_secs(10),
             workers: 0,
             connections_max: 20_000,
             serialize_type: SerializeType::Json,
