@@ -6,9 +6,6 @@
 //!  2:  \r\n\r\n\0\r\nQUIT\n │ version, command:1 │ family, transport:1 │ length:2 │ addresses │ type:1 length:2 value
 //! ```
 //!
-//! Java takes a little more: zeros in front of numbers, two bytes that are left over behind the fields, a wrong
-//! checksum, and more than 16 KiB; but no port 0.
-//!
 //! Pure: it is told what has arrived so far, and says whether that is a header. Only the source is kept; whether it is
 //! to be believed is for whoever knows who sent it.
 

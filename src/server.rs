@@ -1,8 +1,8 @@
 //! Where the parts meet: bind everything, then serve.
 //!
 //! ```text
-//! config ─▶ bind: settings · kv · tables · upstreams · plugins · listener      (fails loudly, nobody is answered yet)
-//!           serve: workers · write lane · scan                                 (threads that a guard stops)
+//! config ─▶ bind: settings · kv · tables · upstreams · TLS · plugins · listener  (fails loudly, nobody is answered)
+//!           serve: workers · write lane · scan · reload                          (threads that a guard stops)
 //!           stop: listener closed · connections · lane drained · kv flushed
 //! ```
 
@@ -23,6 +23,7 @@ use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
 use crate::inline::Inline;
 use crate::kv::KvStore;
 use crate::liveness::{self, Liveness};
+use crate::net::tls::{self, TlsError};
 use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
 use crate::notify::Notifier;
 use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
@@ -56,6 +57,9 @@ pub enum BindError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Certificates, keys or roots cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The machine refuses a thread or a runtime.
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
@@ -68,6 +72,7 @@ pub struct NameServer {
     catalogue: Arc<Catalogue>,
     listener: Listener,
     readiness: Arc<ReadinessCell>,
+    certificates: Option<tls::Watch>,
 }
 
 /// A name server that answers, until stopped.
@@ -79,6 +84,7 @@ pub struct Running {
     serving: Option<Server>,
     scan: Option<Scan>,
     address_server: Option<AddressServer>,
+    reload: Option<tls::Reload>,
 }
 
 /// Lines about refused requests in a second.
@@ -132,9 +138,10 @@ impl NameServer {
             settings,
             started: clock.now(),
             body_limits: body_limits(&config),
-            upstreams: Upstreams::start(upstreams(&config))?,
+            upstreams: Upstreams::start(upstreams(&config), tls::Client::new(&config.tls)?)?,
             clock,
         });
+        let (terms, certificates) = tls::Terms::new(&config.tls)?;
         let catalogue = Arc::new(Catalogue::load(&config.plugins, &config.policies, &core)?);
         core.notifier.use_forms(catalogue.notices().to_vec());
         report(&catalogue);
@@ -144,7 +151,7 @@ impl NameServer {
             Listener::bind(net_config(&config, address)).map_err(|source| BindError::Listen { address, source })?;
         core.settings.listening_on(listener.local_addr()?.port());
         let readiness = Arc::new(ReadinessCell::new(Arc::clone(&core)));
-        Ok(Self { config, core, catalogue, listener, readiness })
+        Ok(Self { config, core, catalogue, listener: listener.with_tls(terms), readiness, certificates })
     }
 
     /// Where it listens; with port 0, the port that was free.
@@ -162,11 +169,14 @@ impl NameServer {
     pub fn serve(self) -> std::io::Result<Running> {
         let worker = self.worker_factory();
         let lane = self.lane_factory();
-        let Self { config, core, listener, readiness, .. } = self;
+        let Self { config, core, listener, readiness, certificates, .. } = self;
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
         let address_server = AddressServer::start(&core, &config.cluster_test)?;
+        let interval = config.tls.reload_interval;
+        let certificates = certificates.filter(|_| !interval.is_zero());
+        let reload = certificates.map(|files| tls::Reload::start(files, interval)).transpose()?;
         Ok(Running {
             address: serving.local_addr(),
             core,
@@ -175,6 +185,7 @@ impl NameServer {
             serving: Some(serving),
             scan: Some(scan),
             address_server,
+            reload,
         })
     }
 
@@ -280,7 +291,7 @@ impl Running {
     fn stop_parts(&mut self) {
         self.readiness.stop();
         self.core.notifier.close();
-        drop(self.scan.take());
+        drop((self.scan.take(), self.reload.take()));
         drop(self.address_server.take());
         if let Some(serving) = self.serving.take() {
             serving.stop();
@@ -419,6 +430,7 @@ fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
         receive_buffer_size: net.receive_buffer_size.as_usize(),
         proxies: net.proxy_protocol_from.clone(),
         proxies_must_introduce: net.proxy_protocol_required,
+        opening_timeout: net.opening_timeout,
         stop_timeout: net.stop_timeout,
         unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
         unsent_bytes_resume: net.reply_bytes_waiting_resume.as_usize(),

@@ -11,11 +11,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::net::tls;
 use crate::remoting::{Command, SerializeType, frame};
 
 /// Questions that may wait or be under way; one more is refused.
@@ -59,11 +60,11 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Starts the asking thread, if there is anybody to ask.
+    /// Starts the asking thread, if there is anybody to ask; with `tls`, that is spoken to all of them.
     ///
     /// # Errors
     /// When the machine cannot start a thread or a runtime.
-    pub fn start(configs: Vec<UpstreamConfig>) -> std::io::Result<Self> {
+    pub fn start(configs: Vec<UpstreamConfig>, tls: Option<tls::Client>) -> std::io::Result<Self> {
         if configs.is_empty() {
             return Ok(Self::default());
         }
@@ -72,7 +73,7 @@ impl Upstreams {
         let followed = configs.into_iter().map(|config| (lists[&config.name].subscribe(), config)).collect();
         let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let run = move || tokio::task::LocalSet::new().block_on(&runtime, answer_all(followed, inbox));
+        let run = move || tokio::task::LocalSet::new().block_on(&runtime, answer_all(followed, tls, inbox));
         let thread = std::thread::Builder::new().name("upstream".to_owned()).spawn(run)?;
         Ok(Self { lists, questions: Some(questions), thread: Some(thread) })
     }
@@ -114,8 +115,13 @@ impl Drop for Upstreams {
 }
 
 /// Runs until every sender is gone, then gives up the questions under way: whoever asked them has stopped.
-async fn answer_all(followed: Vec<(List, UpstreamConfig)>, mut inbox: mpsc::Receiver<Question>) {
-    let pool = |(list, config): (List, UpstreamConfig)| (config.name.clone(), Rc::new(Pool::new(list, config)));
+async fn answer_all(
+    followed: Vec<(List, UpstreamConfig)>,
+    tls: Option<tls::Client>,
+    mut inbox: mpsc::Receiver<Question>,
+) {
+    let pool =
+        |(list, config): (List, UpstreamConfig)| (config.name.clone(), Rc::new(Pool::new(list, config, tls.clone())));
     let pools: HashMap<String, Rc<Pool>> = followed.into_iter().map(pool).collect();
     let mut under_way = tokio::task::JoinSet::new();
     loop {
@@ -137,25 +143,31 @@ async fn answer_all(followed: Vec<(List, UpstreamConfig)>, mut inbox: mpsc::Rece
 /// The addresses of an upstream, as they change.
 type List = watch::Receiver<Vec<String>>;
 
+/// A connection to an upstream, plain or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
 /// The connections to one upstream.
 struct Pool {
     config: UpstreamConfig,
     list: RefCell<List>,
     /// A question that is under way keeps those that it began with.
     addresses: RefCell<Rc<[Address]>>,
+    tls: Option<tls::Client>,
     opaque: Cell<i32>,
 }
 
 struct Address {
     text: String,
-    idle: RefCell<Vec<TcpStream>>,
+    idle: RefCell<Vec<Box<dyn Stream>>>,
     down_until: Cell<Option<Instant>>,
 }
 
 impl Pool {
-    fn new(mut list: List, config: UpstreamConfig) -> Self {
+    fn new(mut list: List, config: UpstreamConfig, tls: Option<tls::Client>) -> Self {
         let addresses = RefCell::new(Address::all(&list.borrow_and_update()));
-        Self { config, list: RefCell::new(list), addresses, opaque: Cell::new(0) }
+        Self { config, list: RefCell::new(list), addresses, tls, opaque: Cell::new(0) }
     }
 
     fn addresses(&self) -> Rc<[Address]> {
@@ -197,21 +209,30 @@ impl Pool {
     async fn ask_one(&self, address: &Address, frame: &Bytes, opaque: i32) -> std::io::Result<Command> {
         let kept = address.idle.borrow_mut().pop();
         if let Some(mut stream) = kept
-            && let Ok(answer) = self.exchange(&mut stream, frame, opaque).await
+            && let Ok(answer) = self.exchange(&mut *stream, frame, opaque).await
         {
             address.keep(stream);
             return Ok(answer);
         }
-        let mut stream = TcpStream::connect(&address.text).await?;
-        stream.set_nodelay(true)?;
-        let answer = self.exchange(&mut stream, frame, opaque).await?;
+        let mut stream = self.connect(&address.text).await?;
+        let answer = self.exchange(&mut *stream, frame, opaque).await?;
         address.keep(stream);
         Ok(answer)
     }
 
-    async fn exchange(&self, stream: &mut TcpStream, request: &Bytes, opaque: i32) -> std::io::Result<Command> {
+    async fn connect(&self, address: &str) -> std::io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => Box::new(tls.connect(stream).await?),
+        })
+    }
+
+    async fn exchange(&self, stream: &mut dyn Stream, request: &Bytes, opaque: i32) -> std::io::Result<Command> {
         let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
         stream.write_all(request).await?;
+        stream.flush().await?;
         let mut buffer = BytesMut::with_capacity(4096);
         let whole = |buffer: &BytesMut| {
             frame::split(buffer, self.config.frame_size_max).map_err(|error| invalid(error.to_string()))
@@ -239,7 +260,7 @@ impl Address {
         texts.iter().map(address).collect()
     }
 
-    fn keep(&self, stream: TcpStream) {
+    fn keep(&self, stream: Box<dyn Stream>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_CONNECTIONS_MAX {
             idle.push(stream);

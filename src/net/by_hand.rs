@@ -22,6 +22,7 @@ use super::lane::{Lane, Work};
 use super::listener::faults;
 use super::memory::MemoryPeer;
 use super::service::{LaneService, Service};
+use super::tls::Terms;
 use super::usage::Totals;
 use super::worker::{Command, Connections, Shared, Worker, WorkerHandle};
 use crate::route::ConnectionId;
@@ -143,6 +144,7 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
             totals: Arc::clone(&totals),
             lane: Arc::clone(&lane),
             faults: faults(),
+            tls: Arc::new(Terms::disabled()),
         });
         let (handles, received): (Vec<_>, Vec<_>) = services.iter().map(|_| WorkerHandle::new()).unzip();
         let workers = services.into_iter().zip(received).enumerate().map(|(index, (service, commands))| HandWorker {

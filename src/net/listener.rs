@@ -18,6 +18,7 @@ use super::lane::{Lane, LaneThreads};
 use super::log_limit::LogLimit;
 use super::service::{LaneService, Service};
 use super::stream::Accepted;
+use super::tls::Terms;
 use super::usage::{Slot, Totals};
 use super::worker::{Connections, Shared, WorkerHandle, WorkerThreads};
 
@@ -26,6 +27,7 @@ use super::worker::{Connections, Shared, WorkerHandle, WorkerThreads};
 pub struct Listener {
     socket: std::net::TcpListener,
     config: NetConfig,
+    tls: Arc<Terms>,
 }
 
 impl Listener {
@@ -42,7 +44,13 @@ impl Listener {
             }
             address => Self::open(address, &config)?,
         };
-        Ok(Self { socket: socket.into(), config })
+        Ok(Self { socket: socket.into(), config, tls: Arc::new(Terms::disabled()) })
+    }
+
+    /// Serves TLS on these terms; without this, it is refused.
+    #[must_use]
+    pub fn with_tls(self, tls: Arc<Terms>) -> Self {
+        Self { tls, ..self }
     }
 
     fn open(address: SocketAddr, config: &NetConfig) -> io::Result<Socket> {
@@ -98,6 +106,7 @@ impl Listener {
             totals: Arc::clone(&totals),
             lane,
             faults: faults(),
+            tls: self.tls,
         });
         let workers = WorkerThreads::start(&shared, service)?;
         let acceptor = Acceptor {

@@ -42,6 +42,7 @@ mod opening;
 mod outgoing;
 mod service;
 mod stream;
+pub mod tls;
 mod usage;
 mod worker;
 

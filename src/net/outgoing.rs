@@ -1,10 +1,11 @@
 //! Reply bytes that the socket did not take at once.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::service::CloseReason;
 use super::stream::Stream;
 
 /// What waits to be written, in order. Empty, it holds no memory worth mentioning.
@@ -39,7 +40,7 @@ impl Outgoing {
     }
 
     /// One write of as much as the socket takes. Returns how much that was, zero if it takes nothing now.
-    pub(super) fn write(&mut self, stream: &mut Stream) -> io::Result<usize> {
+    pub(super) fn write(&mut self, stream: &mut Stream) -> Result<usize, CloseReason> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = self.queue.iter().zip(&mut slices).map(|(bytes, slice)| *slice = IoSlice::new(bytes)).count();
         let written = stream.try_write_vectored(&slices[..filled])?;

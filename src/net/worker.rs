@@ -25,6 +25,7 @@ use super::log_limit::LogLimit;
 use super::memory::{self, MemoryPeer};
 use super::service::{CloseReason, Service};
 use super::stream::{Accepted, Stream};
+use super::tls::{Scratch, Terms};
 use super::usage::{Load, Slot, Totals, Traffic, Usage};
 use crate::route::ConnectionId;
 
@@ -134,6 +135,7 @@ pub(super) struct Shared<J> {
     pub(super) totals: Arc<Totals>,
     pub(super) lane: Arc<Lane<J>>,
     pub(super) faults: LogLimit,
+    pub(super) tls: Arc<Terms>,
 }
 
 /// What the connections of one worker share.
@@ -144,6 +146,7 @@ pub(super) struct Worker<S: Service> {
     pub(super) read_buffer: RefCell<BytesMut>,
     /// Where the replies of a batch are gathered. The same holds.
     pub(super) out: RefCell<BytesMut>,
+    pub(super) tls_scratch: Rc<Scratch>,
     index: usize,
     /// Counts sweeps: the only clock that connections look at.
     tick: Cell<u32>,
@@ -163,6 +166,7 @@ impl<S: Service> Worker<S> {
             service: RefCell::new(service),
             read_buffer: RefCell::new(BytesMut::with_capacity(READ_MAX)),
             out: RefCell::default(),
+            tls_scratch: Rc::default(),
             index,
             tick: Cell::new(0),
             links: RefCell::default(),

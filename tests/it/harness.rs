@@ -14,6 +14,8 @@ use fingerpost::config::{Config, Environment, Loaded, Overlay, Place, Settings};
 use fingerpost::readiness::Readiness;
 use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
 use fingerpost::server::{BindError, NameServer, Running};
+use rustls::pki_types::ServerName;
+use rustls::{CipherSuite, ClientConfig, ClientConnection};
 
 /// Nothing a test waits for takes this long; it is there so that a failure ends.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -170,6 +172,7 @@ fn shared_cache() -> PathBuf {
 /// One connection.
 pub(crate) struct Client {
     stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
     opaque: i32,
 }
 
@@ -178,7 +181,38 @@ impl Client {
         let stream = TcpStream::connect(address).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("nodelay can be set");
-        Self { stream, opaque: 0 }
+        Self { stream, tls: None, opaque: 0 }
+    }
+
+    /// Connects and shakes hands; fails as the client's side of it does.
+    pub(crate) fn over_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> std::io::Result<Self> {
+        let mut client = Self::connect(address);
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(std::io::Error::other)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut client.stream)?;
+        }
+        client.tls = Some(Box::new(tls));
+        Ok(client)
+    }
+
+    /// What was agreed on.
+    pub(crate) fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.tls.as_ref()?.negotiated_cipher_suite().map(|suite| suite.suite())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match &mut self.tls {
+            None => self.stream.write_all(bytes),
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).write_all(bytes),
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
+        match &mut self.tls {
+            None => self.stream.read_exact(bytes),
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read_exact(bytes),
+        }
     }
 
     /// Sends a request and waits for its reply.
@@ -198,7 +232,7 @@ impl Client {
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server reads");
+        self.write(bytes).expect("the server reads");
     }
 
     /// Waits for the replies to all of these, which may come in any order, and returns them in the order asked.
@@ -219,18 +253,27 @@ impl Client {
 
     /// The same, not decoded yet.
     pub(crate) fn receive_frame(&mut self) -> Option<Bytes> {
+        self.try_receive_frame().unwrap_or_else(|error| panic!("no reply: {error}"))
+    }
+
+    /// The next frame, of a server that may have reasons to refuse this client.
+    pub(crate) fn try_receive(&mut self) -> std::io::Result<Option<Command>> {
+        Ok(self.try_receive_frame()?.map(|frame| Command::decode(frame).expect("the server writes valid frames")))
+    }
+
+    fn try_receive_frame(&mut self) -> std::io::Result<Option<Bytes>> {
         let mut length = [0; 4];
-        match self.stream.read_exact(&mut length) {
+        match self.read(&mut length) {
             Ok(()) => {}
-            Err(error) if is_end(&error) => return None,
-            Err(error) => panic!("no reply: {error}"),
+            Err(error) if is_end(&error) => return Ok(None),
+            Err(error) => return Err(error),
         }
         let size = u32::from_be_bytes(length) as usize;
         let mut frame = BytesMut::with_capacity(4 + size);
         frame.extend_from_slice(&length);
         frame.resize(4 + size, 0);
-        self.stream.read_exact(&mut frame[4..]).expect("a whole frame");
-        Some(frame.freeze())
+        self.read(&mut frame[4..]).expect("a whole frame");
+        Ok(Some(frame.freeze()))
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {

@@ -27,3 +27,4 @@ mod simulator;
 mod startup;
 mod stock;
 mod tidy;
+mod tls;

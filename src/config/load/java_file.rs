@@ -134,7 +134,8 @@ impl Reader<'_> {
         }
         // Java then asks a server without a name; lookups that miss stay misses.
         // What is not understood is left out, and certificates of which Java makes no use are none here.
-        self.draft.forgiven = &["cluster-test.enabled", "tls.ciphers", "tls.protocols", "tls.cert-path", "tls.key-path"];
+        self.draft.forgiven =
+            &["cluster-test.enabled", "tls.ciphers", "tls.protocols", "tls.cert-path", "tls.key-path"];
         self.draft.notices.sort_by_key(|notice| notice.line);
         Ok(self.draft)
     }

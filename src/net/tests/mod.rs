@@ -8,6 +8,7 @@ mod lane;
 mod memory;
 mod opening;
 mod replies;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -19,6 +20,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::tls::Terms;
 use super::*;
 use crate::route::ConnectionId;
 
@@ -51,9 +53,17 @@ impl Toy {
     }
 
     fn start_with_idle_timeout(config: NetConfig, idle_timeout: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self::start_with_tls(config, idle_timeout, Arc::new(Terms::disabled()))
+    }
+
+    fn start_with_tls(
+        config: NetConfig,
+        idle_timeout: impl Fn() -> Duration + Send + Sync + 'static,
+        terms: Arc<Terms>,
+    ) -> Self {
         let (journal, gate) = (Arc::new(Journal::default()), Arc::new(Gate::default()));
         let later = Arc::new(Semaphore::new(0));
-        let listener = Listener::bind(config).unwrap();
+        let listener = Listener::bind(config).unwrap().with_tls(terms);
         let service = {
             let (journal, later) = (Arc::clone(&journal), Arc::clone(&later));
             move || ToyService { journal: Arc::clone(&journal), later: Arc::clone(&later) }

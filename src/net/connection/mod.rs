@@ -3,6 +3,8 @@
 //! A [`Driver`] is polled as one task. It never waits for one thing alone: while it may not read, because the peer does
 //! not, or the lane is full, it still writes, and listens to the signals of others.
 
+mod open;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -12,13 +14,12 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinSet;
-use tracing::debug;
 
 use crate::remoting::frame;
 
 use super::lane::Ticket;
 use super::link::{Connection, ReplySink, Signal};
-use super::opening::{Opening, Seen};
+use super::opening::Opening;
 use super::outgoing::Outgoing;
 use super::service::{CloseReason, Service, Step};
 use super::stream::Stream;
@@ -32,6 +33,8 @@ pub(super) struct Driver<S: Service> {
     connection: Connection,
     /// What it speaks is not known yet.
     opening: Option<Opening>,
+    /// It speaks TLS, and has not said anything else yet.
+    is_shaking_hands: bool,
     partial: Partial,
     outgoing: Outgoing,
     /// A job that the lane has no room for yet; nothing more is read until it has.
@@ -85,6 +88,7 @@ impl<S: Service> Driver<S> {
             stream,
             connection,
             opening: Some(Opening::default()),
+            is_shaking_hands: false,
             partial: Partial::default(),
             outgoing: Outgoing::default(),
             waiting: None,
@@ -101,6 +105,7 @@ impl<S: Service> Driver<S> {
     /// Serves the connection until it ends.
     pub(super) async fn run(mut self) {
         let reason = std::future::poll_fn(|cx| self.poll(cx)).await;
+        self.stream.close();
         self.reason = Some(reason);
     }
 
@@ -201,11 +206,16 @@ impl<S: Service> Driver<S> {
             }
             &mut *shared
         };
-        match self.stream.poll_read(cx, buffer) {
-            Poll::Pending => return Ok(Turn::Wait),
+        let read = self.stream.poll_read(cx, buffer);
+        self.see_handshake();
+        match read {
+            Poll::Pending => {
+                self.charge_partial()?;
+                return Ok(Turn::Wait);
+            }
             Poll::Ready(Ok(0)) => return Err(CloseReason::Peer),
             Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Ready(Err(reason)) => return Err(reason),
         }
         count(&worker.traffic().reads);
         self.touch();
@@ -249,9 +259,13 @@ impl<S: Service> Driver<S> {
     /// would not help, for nobody could finish.
     fn charge_partial(&mut self) -> Result<(), CloseReason> {
         let total = &self.connection.link.totals.partial;
-        let (before, now) = (self.partial.charge, self.partial.bytes.capacity());
+        let (before, now) = (self.partial.charge, self.partial.bytes.capacity() + self.stream.held());
+        if now == before {
+            // Most of the time, and then nothing is touched that other workers count in, too.
+            return Ok(());
+        }
         self.partial.charge = now;
-        if now <= before {
+        if now < before {
             total.fetch_sub(before - now, Relaxed);
             return Ok(());
         }
@@ -261,29 +275,6 @@ impl<S: Service> Driver<S> {
     }
 
     // Handling.
-
-    /// Looks at the first bytes; true when what is left of them is frames.
-    fn open(&mut self, bytes: &mut BytesMut) -> Result<bool, CloseReason> {
-        let Some(opening) = &mut self.opening else { return Ok(true) };
-        let link = &self.connection.link;
-        let socket = self.connection.peer;
-        let seen = opening.look(bytes, &mut self.connection.peer, &self.worker.shared.config)?;
-        if socket != self.connection.peer {
-            debug!(connection = link.id.0, proxy = %socket, peer = %self.connection.peer, "a proxy says who is there");
-        }
-        match seen {
-            Seen::TooLittle => {
-                link.began_to_open(self.worker.tick());
-                Ok(false)
-            }
-            Seen::Frames => {
-                self.opening = None;
-                link.opened();
-                Ok(true)
-            }
-            Seen::Tls => Err(CloseReason::Tls("none is spoken here".into())),
-        }
-    }
 
     /// Hands over the complete frames of `bytes`, as long as there is room, and sends their replies. What is left of
     /// `bytes` was not handled; true if a complete frame may be in it.
@@ -334,19 +325,11 @@ impl<S: Service> Driver<S> {
                 Step::Later(reply) => self.spawn_later(reply),
                 Step::Close(reason) => return Err(reason),
             }
-            if self.is_much(out.len()) {
+            if out.len() + self.connection.link.unsent() >= config.unsent_bytes_max {
                 self.flush(out)?;
             }
         }
         Ok(false)
-    }
-
-    /// Whether so many gathered bytes must leave, or be counted, before the next frame. What all peers have waiting is
-    /// looked at only when there are some: others write it.
-    fn is_much(&self, gathered: usize) -> bool {
-        let (link, config) = (&self.connection.link, &self.worker.shared.config);
-        gathered + link.unsent() >= config.unsent_bytes_max
-            || gathered >= GATHERED_FREE && gathered + link.totals.unsent.load(Relaxed) >= config.unsent_bytes_total_max
     }
 
     fn hand_to_lane(&mut self, job: S::Job) {
@@ -475,7 +458,5 @@ const READ_MIN: usize = 16 * 1024;
 const PARTIAL_MIN: usize = 4 * 1024;
 /// A partial frame this small is kept in any case.
 const PARTIAL_FREE: usize = 16 * 1024;
-/// So many reply bytes are gathered whatever waits for others.
-const GATHERED_FREE: usize = 16 * 1024;
 /// A reply buffer that has grown beyond this is given back.
 const OUT_KEEP_MAX: usize = 1024 * 1024;
