@@ -66,18 +66,20 @@ pick_port() {
 java_flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1
   -Dlogback.statusListenerClass=org.apache.rocketmq.logging.ch.qos.logback.core.status.NopStatusListener)
 
-# start_nameserver NAME PORT FORM: Fingerpost, configured in a file of FORM (toml or properties); with --java the one it
-# stands in for, which reads only its own. A second start with the same name finds the files of the first.
+# start_nameserver NAME PORT FORM KEY=VALUE...: Fingerpost, configured in a file of FORM (toml or properties); with --java
+# the one it stands in for, which reads only its own. The keys are Java's system properties, which Fingerpost reads from
+# its file. A second start with the same name finds the files of the first.
 start_nameserver() {
-  local home=$state/$1 form=$3
+  local home=$state/$1 form=$3 keys=("${@:4}")
   [ "$java_mode" = no ] || form=properties
   if [ ! -d "$home" ]; then
     mkdir -p "$home"
     sed -e "s|@PORT@|$2|" -e "s|@HOME@|$home|" "$here/namesrv.$form" >"$home/namesrv.$form"
+    [ "$java_mode" = yes ] || printf '%s\n' "${keys[@]}" >>"$home/namesrv.$form"
   fi
   if [ "$java_mode" = yes ]; then
-    ROCKETMQ_HOME=$home launch "$1" "$java" -Xms32m -Xmx128m "${java_flags[@]}" -Duser.home="$home" \
-      -Drmq.logback.configurationFile=rmq.namesrv.logback.xml \
+    ROCKETMQ_HOME=$home launch "$1" "$java" -Xms32m -Xmx128m "${java_flags[@]}" "${keys[@]/#/-D}" \
+      -Duser.home="$home" -Drmq.logback.configurationFile=rmq.namesrv.logback.xml \
       -cp "$lib/*" org.apache.rocketmq.namesrv.NamesrvStartup -c "$home/namesrv.$form"
   else
     HOME=$home ROCKETMQ_HOME=$home launch "$1" from "$home" "$binary" -c "$home/namesrv.$form"
@@ -89,7 +91,7 @@ from() {
   cd "$1" && exec "${@:2}"
 }
 
-# start_broker NAME CLUSTER ID PORT NAMESERVERS: a broker with a store small enough for tests
+# start_broker NAME CLUSTER ID PORT NAMESERVERS FLAGS...: a broker with a store small enough for tests
 start_broker() {
   local home=$state/$1-$3
   mkdir -p "$home"
@@ -110,7 +112,7 @@ start_broker() {
     -Drocketmq.broker.diskSpaceWarningLevelRatio=0.99 -Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98 \
     --add-exports=java.base/jdk.internal.ref=ALL-UNNAMED \
     --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED \
-    -cp "$lib/*" org.apache.rocketmq.broker.BrokerStartup -c "$home/broker.properties"
+    "${@:6}" -cp "$lib/*" org.apache.rocketmq.broker.BrokerStartup -c "$home/broker.properties"
 }
 
 # drive FLAGS... -- ARGS...: the Java side (java/Driver.java) with extra JVM flags, in the foreground

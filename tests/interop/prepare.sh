@@ -7,14 +7,14 @@ version=5.5.0 have_go=yes
 # missing_tools: with CI=true nothing may be missing; else says what is left out
 missing_tools() {
   local tool absent=()
-  for tool in java javac go; do
+  for tool in java javac openssl go; do
     command -v "$tool" >/dev/null || absent+=("$tool")
   done
   have_jars || command -v mvn >/dev/null || absent+=(mvn)
   [ ${#absent[@]} -gt 0 ] || { java=$(command -v java); return 0; }
   echo "MISSING: ${absent[*]}" >&2
   if [ "${CI:-}" = true ]; then
-    echo "the interop suite needs java, javac, mvn and go" >&2
+    echo "the interop suite needs java, javac, openssl, mvn and go" >&2
     exit 1
   fi
   if [ "${absent[*]}" = go ]; then

@@ -6,12 +6,14 @@ cluster=interop other=interop-other topic=Interop
 
 all_steps() {
   start_everything
+  tls_starts
   while_the_brokers_start
   files_are_exchanged
   brokers_and_topics
   freeze_begins
   clients
   tour
+  tls
   freeze_ends
   broker_stops
   name_server_restarts
