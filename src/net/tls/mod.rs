@@ -20,6 +20,7 @@ mod client;
 mod error;
 mod material;
 mod pem;
+mod pkcs12;
 mod reload;
 mod session;
 mod terms;

@@ -7,6 +7,7 @@ use rustls::pki_types::pem::{self, PemObject, SectionKind, SliceIter};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::TlsError;
+use super::pkcs12::{self, Pkcs12Error};
 use crate::config::Secret;
 
 /// A file, for texts, and what is in it.
@@ -87,11 +88,19 @@ fn decrypt(
     password_key: &'static str,
 ) -> Result<PrivateKeyDer<'static>, TlsError> {
     let scheme = |reason: String| TlsError::Scheme { path: file.path.to_owned(), reason };
+    let wrong_password = || TlsError::WrongPassword { path: file.path.to_owned(), key: password_key };
+    let opened = pkcs12::decrypt(der, password.reveal()).map_err(|error| match error {
+        Pkcs12Error::Password => wrong_password(),
+        other => scheme(other.to_string()),
+    })?;
+    if let Some(key) = opened {
+        return PrivateKeyDer::try_from(key).map_err(|reason| file.wrong(reason));
+    }
     let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|error| scheme(error.to_string()))?;
     let decrypted = encrypted.decrypt(password.reveal()).map_err(|error| match error {
         // A wrong password either leaves no padding, or something that is no key.
         pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::DecryptFailed) | pkcs8::Error::Asn1(_) => {
-            TlsError::WrongPassword { path: file.path.to_owned(), key: password_key }
+            wrong_password()
         }
         other => scheme(other.to_string()),
     })?;
