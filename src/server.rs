@@ -130,15 +130,16 @@ impl NameServer {
 
     fn assemble(config: Config, settings: Settings, clock: Arc<dyn Clock>, kv: KvStore) -> Result<Self, BindError> {
         let settings = Arc::new(settings);
+        let outgoing_tls = tls::Client::new(&config.tls)?;
         let core = Arc::new(Core {
             routes: Arc::new(RouteTable::new()),
             registrants: Registrants::default(),
-            notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type)?,
+            notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type, outgoing_tls.clone())?,
             kv: Arc::new(kv),
             settings,
             started: clock.now(),
             body_limits: body_limits(&config),
-            upstreams: Upstreams::start(upstreams(&config), tls::Client::new(&config.tls)?)?,
+            upstreams: Upstreams::start(upstreams(&config), outgoing_tls)?,
             clock,
         });
         let (terms, certificates) = tls::Terms::new(&config.tls)?;

@@ -12,12 +12,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::net::LogLimit;
+use crate::net::{LogLimit, tls};
 use crate::route::Name;
 
 /// Messages that wait for the thread; one more is dropped.
@@ -66,11 +66,12 @@ struct Thread {
 }
 
 impl Courier {
-    pub(super) fn start() -> io::Result<Self> {
+    /// With `tls`, that is spoken to every broker.
+    pub(super) fn start(tls: Option<tls::Client>) -> io::Result<Self> {
         let (inbox, letters) = mpsc::channel(INBOX_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let run = move || {
-            LocalSet::new().block_on(&runtime, carry(letters));
+            LocalSet::new().block_on(&runtime, carry(letters, tls));
             // Looking up a name cannot be interrupted, and nobody waits for what it finds.
             runtime.shutdown_background();
         };
@@ -106,8 +107,8 @@ impl Drop for Courier {
 }
 
 /// Runs until the inbox is closed, then gives up what is under way.
-async fn carry(mut inbox: mpsc::Receiver<Letter>) {
-    let round = Rc::new(Round::default());
+async fn carry(mut inbox: mpsc::Receiver<Letter>, tls: Option<tls::Client>) {
+    let round = Rc::new(Round { tls, ..Round::default() });
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
@@ -129,6 +130,7 @@ pub(super) struct Round {
     /// The version of the last message about each group.
     newest: RefCell<HashMap<Name, u64>>,
     connections: Semaphore,
+    tls: Option<tls::Client>,
     lines: LogLimit,
 }
 
@@ -138,6 +140,7 @@ impl Default for Round {
             queues: RefCell::default(),
             newest: RefCell::default(),
             connections: Semaphore::new(CONNECTIONS_MAX),
+            tls: None,
             lines: LogLimit::new(LINES_MAX, Duration::from_secs(1)),
         }
     }
@@ -193,13 +196,28 @@ impl Round {
     async fn deliver(&self, address: &Name) -> io::Result<()> {
         let Ok(_place) = self.connections.acquire().await else { return Ok(()) };
         let late = |what| move |_| io::Error::new(io::ErrorKind::TimedOut, what);
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(address)).await;
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect(address)).await;
         let mut stream = connected.map_err(late("it does not accept in time"))??;
         while let Some(frame) = self.next(address) {
-            let sent = tokio::time::timeout(SEND_TIMEOUT, stream.write_all(&frame)).await;
-            sent.map_err(late("it does not read in time"))??;
+            let send = async {
+                stream.write_all(&frame).await?;
+                stream.flush().await
+            };
+            tokio::time::timeout(SEND_TIMEOUT, send).await.map_err(late("it does not read in time"))??;
         }
+        // A goodbye that does not leave takes no message with it.
+        let _ = tokio::time::timeout(SEND_TIMEOUT, stream.shutdown()).await;
         Ok(())
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<Box<dyn AsyncWrite + Unpin>> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "its address is not host:port");
+        let (host, port) = endpoint(address).ok_or_else(invalid)?;
+        let stream = TcpStream::connect((host, port)).await?;
+        Ok(match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => Box::new(tls.connect(stream).await?),
+        })
     }
 
     /// The next message for a broker; with the last one, the queue goes.
@@ -220,12 +238,6 @@ impl Round {
     pub(super) fn waiting_for(&self, address: &str) -> Vec<Bytes> {
         self.queues.borrow().get(address).into_iter().flatten().cloned().collect()
     }
-}
-
-async fn connect(address: &str) -> io::Result<TcpStream> {
-    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "its address is not host:port");
-    let (host, port) = endpoint(address).ok_or_else(invalid)?;
-    TcpStream::connect((host, port)).await
 }
 
 /// Host and port of an address as brokers register it: an IPv6 address has brackets, or, written by an operator as

@@ -24,6 +24,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 
 use crate::config::Settings;
+use crate::net::tls;
 use crate::remoting::{Command, EncodeError, FLAG_ONEWAY, RequestCode, SerializeType};
 use crate::route::{Name, Registered, Removed};
 
@@ -45,12 +46,13 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Starts the thread that sends. Nobody is told anything before there are [forms](Self::use_forms).
+    /// Starts the thread that sends; with `tls`, that is spoken to every broker. Nobody is told anything before there
+    /// are [forms](Self::use_forms).
     ///
     /// # Errors
     /// When the machine refuses a thread.
-    pub fn start(settings: Arc<Settings>, serialize_type: SerializeType) -> io::Result<Self> {
-        let courier = Courier::start()?;
+    pub fn start(settings: Arc<Settings>, serialize_type: SerializeType, tls: Option<tls::Client>) -> io::Result<Self> {
+        let courier = Courier::start(tls)?;
         Ok(Self { settings, serialize_type, forms: OnceLock::new(), opaque: AtomicI32::new(0), courier })
     }
 

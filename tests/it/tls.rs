@@ -1,7 +1,10 @@
 //! TLS as clients, brokers and operators meet it.
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use fingerpost::config::{ClientAuth, HostPort, Secret, TlsConfig, TlsMode};
@@ -9,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
 
 use crate::harness::{Client, Server};
 use crate::requests::{Broker, cluster_info, route};
@@ -276,4 +279,46 @@ fn another_environment_is_asked_over_tls_by_a_server_that_it_trusts() {
 
     assert_eq!(asks_center(&authority).client().ask(route("orders")).code, 0);
     assert_eq!(asks_center(&friends).client().ask(route("orders")).code, 17, "it is not believed");
+}
+
+#[test]
+fn a_broker_is_told_over_tls_and_the_message_ends_with_a_goodbye() {
+    let authority = Authority::new("authority");
+    let (cert, key) = authority.sign("localhost");
+    let shown = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .expect("versions that are spoken")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(cert.as_bytes()).expect("what was made here")],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("what was made here"),
+        )
+        .expect("what was made here");
+    let slave = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = slave.local_addr().expect("it listens").to_string();
+    let told = thread::spawn(move || {
+        let (socket, _) = slave.accept().expect("somebody connects");
+        let session = ServerConnection::new(Arc::new(shown)).expect("what was made here");
+        let mut bytes = Vec::new();
+        // Without a goodbye this is an error.
+        rustls::StreamOwned::new(session, socket).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let server = Server::start_with(|config, home| {
+        config.route.notify_min_broker_id_changed = true;
+        config.tls = signed_by(&authority, home);
+        config.tls.client.enabled = true;
+        config.tls.client.auth_server = true;
+        config.tls.client.trust_cert_path = write(home, "roots.pem", &authority.pem());
+    });
+    let member = |id: i64, address: &str| {
+        Broker::new("a").id(id).address(address).field("enableActingMaster", "true").topics(&["T", "U"])
+    };
+    let mut client = server.client();
+    member(0, "127.0.0.1:1").register(&mut client);
+    member(1, &address).register(&mut client);
+
+    client.ask(member(0, "127.0.0.1:1").departure());
+
+    let bytes = told.join().expect("the thread ends").expect("the message and a goodbye");
+    assert!(String::from_utf8_lossy(&bytes).contains(r#""offlineBrokerAddr":"127.0.0.1:1""#), "{bytes:?}");
 }

@@ -1,7 +1,7 @@
 //! Private keys encrypted as the RocketMQ documents advise: `openssl pkcs8 -topk8 -v1 PBE-SHA1-RC4-128`.
 //!
-//! The two schemes of PKCS #12 (RFC 7292, appendices B and C) that OpenSSL's `-v1` makes and the JDK opens. Both are weak
-//! by now; they guard a file that its owner alone should read, and refusing them would refuse a documented set-up.
+//! The two schemes of PKCS #12 (RFC 7292, appendices B and C) that OpenSSL's `-v1` makes and the JDK opens. Both are
+//! weak by now; they guard a file that its owner alone should read, and refusing them would refuse a documented set-up.
 //! Everything newer (PBES2) is the business of the `pkcs8` crate.
 
 use cbc::cipher::block_padding::Pkcs7;
