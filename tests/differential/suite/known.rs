@@ -159,6 +159,16 @@ pub(crate) const KNOWN: &[Known] = &[
         ),
     },
     Known {
+        name: "unregister of nobody",
+        reason: "Java takes the write permission of a group without master for it; what removes nothing changes nothing here",
+        cap: 100,
+        rule: Rule::Drift(
+            |scene| scene.of(104).is_some_and(|request| is_of_nobody(request, scene.state)),
+            &[105],
+            never,
+        ),
+    },
+    Known {
         name: "one of several on a connection",
         reason: "Java forgets one broker of a closed connection; the others stay until they expire",
         cap: 200,
@@ -390,6 +400,12 @@ fn is_crossed(request: &Request, state: &State) -> bool {
     let is_member = state.groups_of(address).any(|(known, _)| known == name);
     let is_live = state.live(cluster, address).is_some();
     is_member != is_live || state.groups.get(name).is_some_and(|group| group.cluster.as_deref() != Some(cluster))
+}
+
+fn is_of_nobody(request: &Request, state: &State) -> bool {
+    let (name, address) = (text(request, "brokerName"), text(request, "brokerAddr"));
+    let is_member = state.groups_of(address).any(|(known, _)| known == name);
+    !is_member && state.groups.get(name).is_some_and(|group| group.members.iter().all(|(id, _)| *id != 0))
 }
 
 /// Whether one that expires shares its connection with one that does not.

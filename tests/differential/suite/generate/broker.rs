@@ -60,7 +60,17 @@ pub(super) fn registration(rng: &mut Rng, world: &World) -> (Lane, Wire, Request
 
 pub(super) fn departure(rng: &mut Rng, world: &World) -> Request {
     let who = disguise(rng, world);
-    identified(104, &who)
+    let mut request = identified(104, &who);
+    if once_in(rng, 80)
+        && let Some(fields) = &mut request.fields
+    {
+        // Without its id.
+        match rng.bool() {
+            true => drop(fields.pop()),
+            false => fields[3].value = choose(rng, &["", "x", " 1", "99999999999999999999"]).to_owned(),
+        }
+    }
+    request
 }
 
 /// 904 or 322.
