@@ -59,17 +59,24 @@ class Client {
     }
 
     // Sends one message after another to the topic that the control file names until the file says
-    // "stop". Prints how many were stored, how many were not, and how many were stored since the
-    // last one that was not.
+    // "stop", and then until ten in a row were stored, though no longer than a minute: who lost a
+    // name server may need its next look at routes. Prints how many were stored, how many were not,
+    // and how many were stored since the last one that was not.
     static boolean stream(String servers, Path control) throws Exception {
         String mark = Long.toHexString(SERIAL.incrementAndGet());
         DefaultMQProducer producer = producer(servers, mark);
         int stored = 0;
         int failed = 0;
         int since = 0;
+        String topic = null;
+        long end = 0;
         while (true) {
-            String topic = Files.readString(control).trim();
-            if (topic.equals("stop")) {
+            String said = Files.readString(control).trim();
+            if (!said.equals("stop")) {
+                topic = said;
+            } else if (end == 0) {
+                end = System.nanoTime() + TimeUnit.MINUTES.toNanos(1);
+            } else if (since >= 10 || System.nanoTime() > end) {
                 break;
             }
             if (send(producer, new Message(topic, mark, bytes("stream")))) {
