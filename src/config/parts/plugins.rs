@@ -39,7 +39,7 @@ impl Default for PluginsConfig {
             dirs: vec![PathBuf::from("plugins")],
             cache_dir: Place::Auto,
             disabled: Vec::new(),
-            worker_deadline: Duration::from_millis(50),
+            worker_deadline: Duration::from_millis(250),
             lane_deadline: Duration::from_secs(5),
             memory_max: ByteSize::mib(64),
             reply_size_max: ByteSize::mib(16),
