@@ -75,6 +75,9 @@ fn is_silent(live: &Live) -> bool {
 /// Everything that shows which brokers there are.
 const BROKERS: &[i32] = &[105, 106, 206, 224, 304, 311, 312, 313, 322, 901];
 
+/// The one that is judged by the state alone: it explains what comes to light later, too.
+pub(crate) const STANDING: &str = "mapping outlives its broker";
+
 pub(crate) const KNOWN: &[Known] = &[
     Known {
         name: "text of an exception",
@@ -129,7 +132,7 @@ pub(crate) const KNOWN: &[Known] = &[
         ),
     },
     Known {
-        name: "mapping outlives its broker",
+        name: STANDING,
         reason: "Java never forgets the mapping of a static topic; ours goes with its broker or topic",
         cap: 300,
         rule: Rule::Drift(|scene| scene.state.has_mappings(), &[105], never),
@@ -177,12 +180,6 @@ pub(crate) const KNOWN: &[Known] = &[
             BROKERS,
             never,
         ),
-    },
-    Known {
-        name: "entry that Java does not find",
-        reason: "Java looks for the address under the live entry's own cluster and keeps what it does not find",
-        cap: 200,
-        rule: Rule::Drift(|scene| scene.leaving().iter().any(|live| !scene.state.is_sound(live)), BROKERS, never),
     },
     Known {
         name: "table that is null",

@@ -51,14 +51,6 @@ impl State {
         self.groups.iter().filter(move |(_, group)| is_member(group))
     }
 
-    /// Whether a live entry is what a group of the same cluster says: Java finds no other again.
-    pub(crate) fn is_sound(&self, live: &Live) -> bool {
-        let Some(address) = live.address.as_deref() else { return false };
-        let mut groups = self.groups_of(address);
-        groups.next().is_some_and(|(_, group)| group.cluster.as_deref() == Some(&live.cluster))
-            && groups.next().is_none()
-    }
-
     /// Whether anything has a mapping of static topics, which Java never forgets.
     pub(crate) fn has_mappings(&self) -> bool {
         self.mappings.values().any(|names| !names.is_empty())
