@@ -58,13 +58,9 @@ impl Drop for Inline {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::config::{Config, Loaded, Overlay, Place, Settings};
     use crate::remoting::{Command, Fields, RequestCode, SerializeType};
-    use crate::server::NameServer;
+    use crate::server::tests::bound_in;
 
     fn frame(code: i32, fields: &[(&'static str, &'static str)]) -> Bytes {
         let fields = Fields::from_iter(fields.iter().copied());
@@ -77,15 +73,7 @@ mod tests {
     #[test]
     fn a_write_that_waits_for_the_disk_and_the_read_after_it_are_answered_on_the_callers_thread() {
         let home = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.net.bind_address = [127, 0, 0, 1].into();
-        config.net.listen_port = 0;
-        config.kv.path = home.path().join("kvConfig.json");
-        config.plugins.dirs = Vec::new();
-        config.plugins.cache_dir = Place::None;
-        let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
-        let settings = Settings::new(&loaded);
-        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap();
+        let server = bound_in(home.path());
         let mut client = server.inline().unwrap();
         let entry = [("namespace", "n"), ("key", "k"), ("value", "v")];
         let mut out = BytesMut::new();

@@ -469,24 +469,30 @@ fn report(catalogue: &Catalogue) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::clock::SystemClock;
     use crate::config::{Loaded, Overlay, Place};
 
-    #[test]
-    fn a_scan_repairs_what_is_broken_in_the_tables() {
-        let home = tempfile::tempdir().unwrap();
+    /// A server of its own on a free port of the loopback, with the embedded plugins and its files in `home`.
+    pub(crate) fn bound_in(home: &Path) -> NameServer {
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
         config.net.listen_port = 0;
-        config.kv.path = home.path().join("kvConfig.json");
+        config.kv.path = home.join("kvConfig.json");
         config.plugins.dirs = Vec::new();
         config.plugins.cache_dir = Place::None;
         let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
-        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap();
-        let running = server.serve().unwrap();
+        NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap()
+    }
+
+    #[test]
+    fn a_scan_repairs_what_is_broken_in_the_tables() {
+        let home = tempfile::tempdir().unwrap();
+        let running = bound_in(home.path()).serve().unwrap();
         running.core.routes.damage(crate::route::tests::damage::ghost_topic);
         assert_eq!(running.core.routes.tables().counts().topics, 1);
 
