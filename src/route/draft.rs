@@ -18,7 +18,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 
 use super::live::{Live, Member, MemberRef};
-use super::tables::{FilterServers, Group, Mappings, Tables, Topic};
+use super::tables::{FilterServers, Group, Mappings, Stamp, Tables, Topic};
 use super::types::{Millis, Name, Queue, TopicMapping};
 
 /// The write bit of a permission. Java: `PermName.PERM_WRITE`.
@@ -35,6 +35,8 @@ pub(super) struct Draft {
     /// Groups that lost their last member, and groups that allow an acting master and have no master left.
     gone: HashSet<Name>,
     headless: HashSet<Name>,
+    /// The group that was stamped last.
+    stamped: Option<Name>,
 }
 
 /// What becomes of one queue entry.
@@ -48,7 +50,15 @@ impl Draft {
     pub(super) fn of(base: &Tables) -> Self {
         let mut tables = base.clone();
         tables.generation += 1;
-        Self { tables, changed: false, beat: None, succession: None, gone: HashSet::new(), headless: HashSet::new() }
+        Self {
+            tables,
+            changed: false,
+            beat: None,
+            succession: None,
+            gone: HashSet::new(),
+            headless: HashSet::new(),
+            stamped: None,
+        }
     }
 
     /// What to publish; none when nothing changed. The caller holds the write lock and has made sure that the draft's
@@ -144,6 +154,8 @@ impl Draft {
     fn remove_group(&mut self, broker_name: &str) {
         self.change();
         self.tables.groups.remove(broker_name);
+        self.tables.stamps.remove(broker_name);
+        self.stamped = None;
         let clusters = Arc::make_mut(&mut self.tables.clusters);
         clusters.retain(|_, names| {
             names.remove(broker_name);
@@ -155,13 +167,15 @@ impl Draft {
 
     /// Stores one queue entry.
     pub(super) fn put_queue(&mut self, topic: &Name, queue: Queue) {
+        let broker_name = Name::clone(&queue.broker_name);
         let (name, queues) = match self.tables.topic(topic) {
             Some(old) => {
                 let at = old.find(&queue.broker_name);
                 if at.is_ok_and(|at| old.queues[at] == queue) {
                     return;
                 }
-                let mut queues = Vec::with_capacity(old.queues.len() + 1);
+                // Exactly as long as needed, or making a box of it would copy it.
+                let mut queues = Vec::with_capacity(old.queues.len() + usize::from(at.is_err()));
                 queues.extend_from_slice(&old.queues);
                 match at {
                     Ok(at) => queues[at] = queue,
@@ -175,6 +189,7 @@ impl Draft {
                 (Name::clone(topic), vec![queue])
             }
         };
+        self.stamp(&broker_name);
         self.put_topic(name, queues);
     }
 
@@ -198,6 +213,8 @@ impl Draft {
     }
 
     fn replace_queues(&mut self, topic: &Topic, queues: Vec<Queue>) {
+        let differs = |queue: &&Queue| !queues.contains(queue);
+        topic.queues.iter().filter(differs).for_each(|queue| self.stamp(&queue.broker_name));
         if queues.is_empty() {
             self.tables.topic_names = self.change();
             self.tables.topics.remove(&*topic.name);
@@ -212,6 +229,22 @@ impl Draft {
     fn put_topic(&mut self, name: Name, queues: Vec<Queue>) {
         let version = self.change();
         self.tables.topics.insert(Arc::new(Topic { name, queues: queues.into_boxed_slice(), version }));
+    }
+
+    /// Notes that a topic entry of a group changes: whoever changes one says so here.
+    fn stamp(&mut self, broker_name: &Name) {
+        let generation = self.tables.generation;
+        // One registration is thousands of entries of one group.
+        if self.stamped.as_ref().is_some_and(|last| Arc::ptr_eq(last, broker_name)) {
+            return;
+        }
+        // A group that goes takes its stamp along, and those who contributed to it are gone before.
+        let Some(group) = self.tables.group(broker_name) else { return };
+        self.stamped = Some(Name::clone(broker_name));
+        if self.tables.stamp(broker_name) != Some(generation) {
+            let broker_name = Name::clone(&group.broker_name);
+            self.tables.stamps.insert(Arc::new(Stamp { broker_name, generation }));
+        }
     }
 
     /// Gives a topic a new version because something beside its entries changed.
@@ -266,11 +299,15 @@ impl Draft {
     /// there beat once the draft is finished: a registration that says nothing new publishes nothing.
     pub(super) fn put_live(&mut self, mut live: Live, now: Millis) {
         let old = self.tables.live.get(&live.member).cloned();
-        if let Some(old) = old.as_ref().filter(|old| old.says_the_same(&live)) {
-            self.beat = Some((Arc::clone(old), now));
-            return;
+        match old.as_ref().filter(|old| old.says_the_same(&live)) {
+            // What is published anyway may as well remember what was applied now.
+            Some(old) if self.changed => live.generation = old.generation,
+            Some(old) => {
+                self.beat = Some((Arc::clone(old), now));
+                return;
+            }
+            None => live.generation = self.change(),
         }
-        live.generation = self.change();
         let new = Arc::new(live);
         self.succession = old.map(|old| (old, Arc::clone(&new)));
         self.tables.live.insert(new);

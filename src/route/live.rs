@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::Equivalent;
 
+use super::applied::Applied;
 use super::sharded::Keyed;
 use super::types::{ConnectionId, DataVersion, Millis, Name};
 
@@ -31,6 +32,8 @@ pub struct Live {
     pub generation: u64,
     /// Where its slaves fetch from.
     pub ha_address: Option<Name>,
+    /// What became of the topic table that it sent last, if that table can be known again.
+    pub(super) applied: Option<Applied>,
     pub(super) last_update: AtomicU64,
 }
 
@@ -90,7 +93,7 @@ impl Live {
         self.is_silent(self.last_update(), now)
     }
 
-    /// Whether the other differs in its time alone.
+    /// Whether nobody who reads the tables could tell the two apart, but for the time.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         self.member == other.member
             && self.broker_name == other.broker_name
@@ -133,6 +136,7 @@ mod tests {
             connection: ConnectionId(1),
             generation: 1,
             ha_address: None,
+            applied: None,
             last_update: AtomicU64::new(last),
         }
     }

@@ -17,12 +17,14 @@
 //! * A live entry goes only by what it is now: a connection that closes late, or an expiry that was decided before the
 //!   last heartbeat, does not evict a broker that has come back.
 //! * Every value carries the generation of its last change. What did not change keeps its `Arc` and its version.
+//! * A registration that is told as a difference does what the whole of it would have done, or is refused as stale.
 //!
 //! # Not here
 //!
 //! No request codes, no JSON, no clock, no `await`. A caller passes the time in, so a test can pass any time it likes.
 //! Who acts as master and which zone a client sees is for policies to decide: a [`Route`] shows what is.
 
+mod applied;
 mod connection;
 mod draft;
 mod live;
@@ -45,6 +47,6 @@ pub use sweep::{Damage, Repair};
 pub use table::RouteTable;
 pub use tables::{Counts, Group, Route, Tables, Topic};
 pub use types::{
-    ConnectionId, DataVersion, Departure, Millis, Name, Queue, Registered, Registration, Removal, Removed, TopicConfig,
-    TopicMapping, TopicTable,
+    ConnectionId, DataVersion, Departure, Imprint, Millis, Name, Queue, Registered, Registration, Removal, Removed,
+    Since, Told, TopicConfig, TopicMapping, TopicTable,
 };

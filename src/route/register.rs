@@ -6,10 +6,13 @@
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 
+use super::applied::{Applied, Entries};
 use super::draft::{Draft, Edit, WRITE};
 use super::live::{Live, Member};
 use super::tables::{Group, Tables};
-use super::types::{ConnectionId, DataVersion, Millis, Name, Queue, Registered, Registration, TopicConfig, TopicTable};
+use super::types::{
+    ConnectionId, DataVersion, Millis, Name, Queue, Registered, Registration, Told, TopicConfig, TopicTable,
+};
 
 /// Silence after which a broker that named no timeout is forgotten.
 // Java: NamesrvConfig has no key for it; RouteInfoManager.DEFAULT_BROKER_CHANNEL_EXPIRED_TIME.
@@ -33,6 +36,11 @@ pub enum RegisterError {
     /// The connection that asked has closed by now, and no later event would ever remove what it registers.
     #[error("the connection has closed")]
     ConnectionClosed,
+
+    /// It is told as a difference from a table that the topics do not, or no longer, follow. Told whole, it may be
+    /// right.
+    #[error("the topic table is told against one that does not count any more")]
+    Stale,
 }
 
 /// Refuses what could only be stored by half.
@@ -55,19 +63,19 @@ pub(super) fn validate(registration: &Registration, table: &TopicTable) -> Resul
 pub(super) fn apply(
     draft: &mut Draft,
     registration: &Registration,
-    table: &TopicTable,
+    told: &Told,
     from: ConnectionId,
     now: Millis,
 ) -> Result<Registered, RegisterError> {
     let place = Place::find(&draft.tables, registration);
-    if place.is_obsolete(&draft.tables, registration, table.data_version) {
+    if place.is_obsolete(&draft.tables, registration, told.table.data_version) {
         // Java: it removes the live entry of the new address and reports success. The address goes from its group too,
         // which Java does for a role switch only; elsewhere it would stay in the routes for ever.
         leave(draft, registration);
         draft.settle();
         return Ok(Registered::default());
     }
-    if place.previous.is_none() && table.topics.len() == 1 {
+    if place.previous.is_none() && told.topics() == 1 {
         return Err(RegisterError::SingleTopic);
     }
 
@@ -81,9 +89,10 @@ pub(super) fn apply(
     draft.list_in_cluster(&registration.cluster, &group.broker_name);
     draft.put_group(group.clone());
 
-    let contribution = Contribution { registration, table, group: &group, register_first };
-    contribution.apply(draft);
-    put_broker(draft, registration, table, &group.broker_name, (from, now));
+    let contribution = Contribution { registration, told, group: &group, register_first };
+    let entries = contribution.apply(draft)?;
+    let applied = told.imprint.as_ref().map(|imprint| Applied::new(imprint, entries));
+    put_broker(draft, registration, &told.table, &group.broker_name, (from, now, applied));
 
     let min_id_change = draft.tables.group(&group.broker_name).filter(|_| min_id_changed).cloned();
     Ok(Registered { newcomer, min_id_change, ..master_of(&draft.tables, registration, &group) })
@@ -170,7 +179,7 @@ fn supersede(draft: &mut Draft, registration: &Registration, previous: Option<&N
 /// What a registration says about topics.
 struct Contribution<'a> {
     registration: &'a Registration,
-    table: &'a TopicTable,
+    told: &'a Told,
     /// The group with the new member in it.
     group: &'a Group,
     /// Nobody held this id until now.
@@ -178,18 +187,27 @@ struct Contribution<'a> {
 }
 
 impl Contribution<'_> {
-    fn apply(&self, draft: &mut Draft) {
+    /// What the topics are afterwards, for the next table; none when this broker does not speak for its group.
+    fn apply(&self, draft: &mut Draft) -> Result<Option<Entries>, RegisterError> {
         let is_master = self.registration.broker_id == MASTER;
         if !is_master && !self.is_prime_slave() {
-            return;
-        }
-        // Whoever deletes topics does not have static ones. Java: "Static topic is not supported currently".
-        if self.registration.delete_missing_topics && self.table.mappings.is_empty() {
-            self.delete_missing(draft);
+            return Ok(None);
         }
         let changed = self.register_first || self.data_version_differs(&draft.tables);
         let keep = if !is_master && self.group.enable_acting_master { !WRITE } else { !0 };
-        for topic in &self.table.topics {
+        // Whoever deletes topics does not have static ones. Java: "Static topic is not supported currently".
+        let deletes = self.registration.delete_missing_topics && !self.told.has_mappings();
+        let had_none = draft.tables.stamp(&self.group.broker_name).is_none();
+        let mut after = match &self.told.since {
+            Some(_) => self.entries_before(&draft.tables, changed, keep, deletes).ok_or(RegisterError::Stale)?,
+            None => {
+                if deletes {
+                    self.delete_missing(draft);
+                }
+                Entries { stamp: None, topics: 0, exact: changed, keep, complete: deletes || had_none }
+            }
+        };
+        for topic in &self.told.table.topics {
             if changed || !self.has_entry(&draft.tables, &topic.name) {
                 draft.put_queue(&topic.name, self.queue(topic, keep));
             }
@@ -197,6 +215,31 @@ impl Contribution<'_> {
         if changed {
             self.put_mappings(draft);
         }
+        after.topics = self.told.topics();
+        after.stamp = draft.tables.stamp(&self.group.broker_name);
+        Ok(Some(after))
+    }
+
+    /// What holds of the topics that a difference does not name, if nothing has to be done about them.
+    fn entries_before(&self, tables: &Tables, changed: bool, keep: i32, deletes: bool) -> Option<Entries> {
+        let since = self.told.since.as_ref()?;
+        let applied = tables.live(&self.registration.cluster, &self.registration.address)?.applied.as_ref()?;
+        let before = applied.untouched(self.told, tables, &self.group.broker_name)?;
+        // Whoever says something new means all of it.
+        if changed && (!before.exact || before.keep != keep || since.mappings_kept) {
+            return None;
+        }
+        // Where the group has no entries but those of the table before, each topic of that table which is named again
+        // has one; so those that are not named again can be counted.
+        let topics = &self.told.table.topics;
+        let again = || topics.iter().filter(|topic| self.has_entry(tables, &topic.name)).count();
+        let complete = before.complete && before.topics == since.kept + again();
+        if deletes && !complete {
+            return None;
+        }
+        // What is named and has an entry already is not brought up to date unless the table is new.
+        let exact = before.exact && (changed || topics.is_empty());
+        Some(Entries { exact, complete, ..before.clone() })
     }
 
     /// The smallest of the slaves speaks for the group when there is no master. A broker too old to know of acting
@@ -210,7 +253,7 @@ impl Contribution<'_> {
     // Java: RouteInfoManager.isBrokerTopicConfigChanged.
     fn data_version_differs(&self, tables: &Tables) -> bool {
         let stored = tables.live(&self.registration.cluster, &self.registration.address);
-        stored.is_none_or(|live| live.data_version != self.table.data_version)
+        stored.is_none_or(|live| live.data_version != self.told.table.data_version)
     }
 
     fn has_entry(&self, tables: &Tables, topic: &str) -> bool {
@@ -219,7 +262,7 @@ impl Contribution<'_> {
 
     fn delete_missing(&self, draft: &mut Draft) {
         let key = |topic: &TopicConfig| Name::clone(topic.key.as_ref().unwrap_or(&topic.name));
-        let named: HashSet<Name> = self.table.topics.iter().map(key).collect();
+        let named: HashSet<Name> = self.told.table.topics.iter().map(key).collect();
         draft.edit_queues(|topic, queue| {
             let missing = queue.broker_name == self.group.broker_name && !named.contains(&topic.name);
             if missing { Edit::Drop } else { Edit::Keep }
@@ -227,7 +270,7 @@ impl Contribution<'_> {
     }
 
     fn put_mappings(&self, draft: &mut Draft) {
-        for (topic, mapping) in &self.table.mappings {
+        for (topic, mapping) in &self.told.table.mappings {
             // Java files it under the name inside the value. One that names no group here would never go again.
             let broker_name = mapping.broker_name.as_ref().unwrap_or(&self.group.broker_name);
             if let Some(group) = draft.tables.group(broker_name) {
@@ -253,7 +296,7 @@ fn put_broker(
     registration: &Registration,
     table: &TopicTable,
     broker_name: &Name,
-    (from, now): (ConnectionId, Millis),
+    (from, now, applied): (ConnectionId, Millis, Option<Applied>),
 ) {
     let member = Member { cluster: Name::clone(&registration.cluster), address: Name::clone(&registration.address) };
     let live = Live {
@@ -264,6 +307,7 @@ fn put_broker(
         connection: from,
         generation: 0,
         ha_address: registration.ha_address.clone(),
+        applied,
         last_update: AtomicU64::new(0),
     };
     live.beat(now);

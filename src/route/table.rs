@@ -11,7 +11,7 @@ use super::live::Live;
 use super::register::{self, RegisterError};
 use super::sweep::{self, Damage, Repair, Watch};
 use super::tables::Tables;
-use super::types::{Departure, Millis, Queue, Registered, Registration, Removed, TopicTable};
+use super::types::{Departure, Millis, Queue, Registered, Registration, Removed, Told};
 use super::{remove, topics};
 
 /// The tables, and the right to change them.
@@ -30,7 +30,7 @@ pub struct RouteTable {
 /// A registration, and where and when it came.
 pub(super) struct Asked<'a> {
     pub(super) registration: Registration,
-    pub(super) topics: TopicTable,
+    pub(super) told: Told,
     pub(super) from: &'a Connection,
     pub(super) now: Millis,
 }
@@ -75,16 +75,17 @@ impl RouteTable {
         self.root.load().generation()
     }
 
-    /// Registers a broker, or applies what a registered one says anew: whole, or with an error and not at all.
+    /// Registers a broker, or applies what a registered one says anew: whole, or with an error and not at all. What is
+    /// told as a difference may be [stale](RegisterError::Stale); then it is to be told whole.
     pub fn register(
         &self,
         registration: Registration,
-        topics: TopicTable,
+        topics: impl Into<Told>,
         from: &Connection,
         now: Millis,
     ) -> Result<Registered, RegisterError> {
-        let asked = Asked { registration, topics, from, now };
-        register::validate(&asked.registration, &asked.topics)?;
+        let asked = Asked { registration, told: topics.into(), from, now };
+        register::validate(&asked.registration, &asked.told.table)?;
         // A registration usually says what the one before said, and finding that out takes a lookup per topic. So it is
         // made before the lock, on the guess that nobody publishes in between; a wrong guess costs one repetition.
         let guess = self.guess(&asked);
@@ -270,7 +271,7 @@ fn free(mut retired: MutexGuard<'_, Vec<Arc<Tables>>>) {
 impl Asked<'_> {
     fn apply(&self, base: &Tables) -> Result<(Draft, Registered), RegisterError> {
         let mut draft = Draft::of(base);
-        let registered = register::apply(&mut draft, &self.registration, &self.topics, self.from.id(), self.now)?;
+        let registered = register::apply(&mut draft, &self.registration, &self.told, self.from.id(), self.now)?;
         Ok((draft, registered))
     }
 }

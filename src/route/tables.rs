@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::live::{Live, Member, MemberRef};
 use super::sharded::{Keyed, Sharded};
-use super::types::{Name, Queue, TopicMapping};
+use super::types::{ConnectionId, Imprint, Name, Queue, TopicMapping};
 
 /// All tables as of one publication. Cloning it is a dozen pointers.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub struct Tables {
     pub(super) live: Sharded<Live>,
     pub(super) filter_servers: Sharded<FilterServers>,
     pub(super) mappings: Sharded<Mappings>,
+    pub(super) stamps: Sharded<Stamp>,
 }
 
 /// Which brokers serve a topic.
@@ -94,6 +95,14 @@ pub(super) struct Mappings {
     pub(super) by_broker: Arc<BTreeMap<Name, TopicMapping>>,
 }
 
+/// When any topic entry of a group last changed, whoever did it. No reader sees it: it decides whether what a broker
+/// said is still what the topics hold.
+#[derive(Debug)]
+pub(super) struct Stamp {
+    pub(super) broker_name: Name,
+    pub(super) generation: u64,
+}
+
 impl Tables {
     /// Nothing at all, as the server finds it: nothing is kept over a restart.
     pub(super) fn new() -> Self {
@@ -106,6 +115,7 @@ impl Tables {
             live: Sharded::new(32),
             filter_servers: Sharded::new(1),
             mappings: Sharded::new(64),
+            stamps: Sharded::new(32),
         }
     }
 
@@ -176,6 +186,12 @@ impl Tables {
         self.live.sorted().iter()
     }
 
+    /// What the tables are known again by that came over a connection from the brokers that live now.
+    pub fn imprints(&self, connection: ConnectionId) -> impl Iterator<Item = &Imprint> {
+        let here = self.live.iter().filter(move |live| live.connection == connection);
+        here.filter_map(|live| live.applied.as_ref().map(|applied| &applied.imprint))
+    }
+
     /// How much there is.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -184,6 +200,11 @@ impl Tables {
             brokers: self.live.len(),
             clusters: self.clusters.len(),
         }
+    }
+
+    /// When the topic entries of a group last changed; none when it has never had any.
+    pub(super) fn stamp(&self, broker_name: &str) -> Option<u64> {
+        self.stamps.get(broker_name).map(|stamp| stamp.generation)
     }
 
     /// The live entry of a group's member, whichever cluster it registered with.
@@ -271,6 +292,14 @@ impl Keyed for FilterServers {
 
     fn key(&self) -> &Member {
         &self.member
+    }
+}
+
+impl Keyed for Stamp {
+    type Key = str;
+
+    fn key(&self) -> &str {
+        &self.broker_name
     }
 }
 

@@ -1,5 +1,6 @@
 //! The values that go into the tables and come out of them.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -74,6 +75,32 @@ pub struct TopicTable {
     pub mappings: Vec<(Name, TopicMapping)>,
     /// None keeps what the broker said before; an empty list removes it.
     pub filter_servers: Option<Vec<Name>>,
+}
+
+/// By what a topic table is known again when it comes a second time. Whoever reads tables makes it and looks into it;
+/// here it is kept beside the broker that sent the table, and goes with it.
+pub type Imprint = Arc<dyn Any + Send + Sync>;
+
+/// A topic table as a registration tells it: all of it, or what is not as in a table that the same broker sent before.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What is told. Of the topics only those that [`since`](Self::since) does not vouch for.
+    pub table: TopicTable,
+    /// The table before, where this one is told as a difference.
+    pub since: Option<Since>,
+    /// By what this table is known again, if it can be.
+    pub imprint: Option<Imprint>,
+}
+
+/// What a table has in common with one that came before.
+#[derive(Clone, Debug)]
+pub struct Since {
+    /// Which that was.
+    pub imprint: Imprint,
+    /// How many of its topics stand in this one as they were, and are not told again.
+    pub kept: usize,
+    /// Its mappings are the same, some, and not told again.
+    pub mappings_kept: bool,
 }
 
 /// Who registers. Java: `RegisterBrokerRequestHeader`.
@@ -168,4 +195,23 @@ pub struct Queue {
     pub perm: i32,
     /// 1 unit, 2 has unit subscription.
     pub topic_sys_flag: i32,
+}
+
+impl From<TopicTable> for Told {
+    /// All of it, not to be known again.
+    fn from(table: TopicTable) -> Self {
+        Self { table, since: None, imprint: None }
+    }
+}
+
+impl Told {
+    /// How many topics the table has.
+    pub(super) fn topics(&self) -> usize {
+        self.table.topics.len() + self.since.as_ref().map_or(0, |since| since.kept)
+    }
+
+    /// Whether the table has mappings.
+    pub(super) fn has_mappings(&self) -> bool {
+        !self.table.mappings.is_empty() || self.since.as_ref().is_some_and(|since| since.mappings_kept)
+    }
 }

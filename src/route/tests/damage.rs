@@ -50,6 +50,7 @@ fn copy_live(tables: &mut Tables, address: &str, cluster: &str, to: &str, name: 
         connection: live.connection,
         generation: live.generation,
         ha_address: None,
+        applied: None,
         last_update: live.last_update().into(),
     };
     tables.live.insert(Arc::new(copy));

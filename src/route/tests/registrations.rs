@@ -406,3 +406,87 @@ fn only_topics_that_differ_are_replaced() {
     assert_eq!(after.topic("t2").unwrap().version, after.generation());
     assert_eq!(after.topic_names_version(), before.topic_names_version());
 }
+
+/// Told as a difference from a table that came before, with these topics only.
+fn since(before: &Imprint, kept: usize, broker: Broker) -> (Registration, Told) {
+    let imprint: Imprint = Arc::new(());
+    let since = Since { imprint: Imprint::clone(before), kept, mappings_kept: false };
+    (broker.registration, Told { table: broker.table, since: Some(since), imprint: Some(imprint) })
+}
+
+fn imprint(scene: &Scene) -> Imprint {
+    let tables = scene.tables();
+    tables.imprints(scene.connection.id()).next().cloned().expect("a table was told")
+}
+
+fn tell(scene: &Scene, (registration, told): (Registration, Told)) -> Result<Registered, RegisterError> {
+    scene.routes.register(registration, told, &scene.connection, scene.now)
+}
+
+fn tell_whole(scene: &Scene, broker: Broker) -> Imprint {
+    let imprint: Imprint = Arc::new(());
+    let told = Told { table: broker.table, since: None, imprint: Some(imprint) };
+    tell(scene, (broker.registration, told)).unwrap();
+    self::imprint(scene)
+}
+
+#[test]
+fn a_table_with_a_new_version_alone_publishes_no_topic() {
+    let scene = Scene::new();
+    let imprint = tell_whole(&scene, broker("a", 0, "a0"));
+    let before = scene.tables();
+
+    tell(&scene, since(&imprint, 2, broker("a", 0, "a0").topics(&[]).counter(2))).unwrap();
+
+    let after = scene.tables();
+    assert!(Arc::ptr_eq(before.topic("t1").unwrap(), after.topic("t1").unwrap()));
+    assert_eq!(before.route("t1").unwrap().version(), after.route("t1").unwrap().version());
+    assert_eq!(after.live(C, "a0").unwrap().data_version.counter, 2);
+    assert!(Arc::ptr_eq(&before.topics(), &after.topics()));
+}
+
+#[test]
+fn a_difference_is_stale_once_anybody_has_touched_the_topics_of_the_group() {
+    let touch: [fn(&Scene); 5] = [
+        |scene| scene.routes.delete_topic("t1", None),
+        |scene| scene.routes.delete_topic("t1", Some(C)),
+        |scene| assert_eq!(scene.routes.change_permissions("a", !2, 0), 2),
+        |scene| scene.routes.put_topic("t9", vec![queue("a", 6)]),
+        |scene| drop(scene.unregister(C, "a", 0, "a0")),
+    ];
+    for touch in touch {
+        let scene = Scene::new();
+        scene.register(broker("b", 0, "b0")).unwrap();
+        let imprint = tell_whole(&scene, broker("a", 0, "a0").delete_missing());
+        let same = || since(&imprint, 2, broker("a", 0, "a0").topics(&[]).counter(2).delete_missing());
+        tell(&scene, since(&imprint, 2, broker("a", 0, "a0").topics(&[]).delete_missing())).unwrap();
+
+        touch(&scene);
+        let before = scene.tables();
+
+        assert_eq!(tell(&scene, same()), Err(RegisterError::Stale));
+        assert!(Arc::ptr_eq(&before, &scene.tables()), "what is stale publishes nothing");
+    }
+}
+
+#[test]
+fn a_difference_is_not_stale_when_others_touch_their_own_topics() {
+    let scene = Scene::new();
+    scene.register(broker("b", 0, "b0")).unwrap();
+    let imprint = tell_whole(&scene, broker("a", 0, "a0"));
+    scene.register(broker("b", 0, "b0").counter(2).topics(&["t1", "t2", "t3"]).perm(4)).unwrap();
+    scene.register(broker("a", 1, "a1")).unwrap();
+    scene.routes.delete_topic("t3", None);
+
+    assert!(tell(&scene, since(&imprint, 2, broker("a", 0, "a0").topics(&[]).counter(2))).is_ok());
+}
+
+#[test]
+fn a_difference_is_stale_when_what_a_slave_may_publish_has_changed() {
+    let scene = Scene::new();
+    let imprint = tell_whole(&scene, broker("a", 1, "a1").acting(false));
+
+    let acting = broker("a", 1, "a1").acting(true).topics(&[]).counter(2);
+
+    assert_eq!(tell(&scene, since(&imprint, 2, acting)), Err(RegisterError::Stale));
+}

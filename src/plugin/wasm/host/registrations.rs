@@ -147,5 +147,6 @@ fn register_error(error: RegisterError) -> registrations::RegisterError {
         RegisterError::SingleTopic => registrations::RegisterError::SingleTopic,
         RegisterError::ConnectionClosed => registrations::RegisterError::ConnectionClosed,
         RegisterError::Invalid(reason) => registrations::RegisterError::Invalid(reason),
+        stale @ RegisterError::Stale => registrations::RegisterError::Invalid(stale.to_string()),
     }
 }

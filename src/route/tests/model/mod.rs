@@ -1,6 +1,7 @@
 //! Random sequences of everything that can happen, compared with a model that is too simple to be wrong: maps of
 //! strings, changed in place, in the order in which the rules are written down.
 
+mod differences;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +41,7 @@ struct ModelLive {
 
 /// What the one who registers is told, and what is told to others.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Told {
+struct Welcome {
     newcomer: bool,
     /// The address of the master; its HA address follows from it.
     master: Option<String>,
@@ -67,7 +68,7 @@ impl ModelLive {
     }
 }
 
-impl Told {
+impl Welcome {
     fn of(registered: &Registered) -> Self {
         let master = registered.master_address.as_ref().map(|address| address.to_string());
         let ha_address = registered.ha_address.as_ref().map(|address| address.to_string());
@@ -113,7 +114,7 @@ impl Model {
     }
 
     /// None when the registration is refused.
-    fn register(&mut self, broker: &Broker, connection: u64, now: u64) -> Option<Told> {
+    fn register(&mut self, broker: &Broker, connection: u64, now: u64) -> Option<Welcome> {
         let asked = &broker.registration;
         let table = &broker.table;
         let (cluster, name, address) =
@@ -131,7 +132,7 @@ impl Model {
                 self.remove(&live.name, &address);
             }
             self.drop_entries_of_missing_groups();
-            return Some(Told::default());
+            return Some(Welcome::default());
         }
         if previous.is_none() && table.topics.len() == 1 {
             return None;
@@ -183,7 +184,7 @@ impl Model {
         let master = group.members.get(&0).filter(|_| !master);
         let master = master.filter(|master| self.live.contains_key(&(asked.cluster.to_string(), (*master).clone())));
         let min_id_change = (asked.broker_id < old_min).then(|| group.clone());
-        Some(Told { newcomer, master: master.cloned(), min_id_change })
+        Some(Welcome { newcomer, master: master.cloned(), min_id_change })
     }
 
     fn apply_topics(&mut self, broker: &Broker, name: &str, changed: bool, read_only: bool) {

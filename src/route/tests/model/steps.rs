@@ -14,11 +14,19 @@ enum Step {
         broker: Box<RandomBroker>,
         connection: usize,
         late_by: u64,
+        /// As a difference, if the same connection has told a table before.
+        as_difference: bool,
+    },
+    /// What a broker that is alive said last, or something like it, once more: as a difference, if that may be.
+    Repeat {
+        of: usize,
+        change: Change,
     },
     /// The part of a registration that runs before the lock; the rest follows some steps later.
     Prepare {
         broker: Box<RandomBroker>,
         connection: usize,
+        as_difference: bool,
     },
     Commit,
     Unregister {
@@ -52,6 +60,33 @@ enum Step {
         topic: usize,
         names: Vec<(usize, i32)>,
     },
+}
+
+/// How a table differs from the one before.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Nothing,
+    Version,
+    /// The permission of one topic, with a new version or without.
+    Perm {
+        at: usize,
+        perm: i32,
+        version: bool,
+    },
+    /// One topic is not there any more.
+    Fewer {
+        at: usize,
+        version: bool,
+    },
+    /// One more topic is there.
+    More {
+        topic: usize,
+        version: bool,
+    },
+    /// Missing topics are to be deleted, or not to be any more.
+    DeleteMissing,
+    /// With a new version: a slave may act as master now, or may not any more.
+    Acting,
 }
 
 #[derive(Clone, Debug)]
@@ -109,12 +144,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let departure = (0..2usize, 0..4usize, 0..3i64, 0..5usize);
     vec(
         prop_oneof![
-            10 => (brokers(), 0..OPEN, late_by()).prop_map(|(broker, connection, late_by)| {
-                Step::Register { broker: Box::new(broker), connection, late_by }
+            10 => (brokers(), 0..OPEN, late_by(), any::<bool>()).prop_map(|(broker, connection, late_by, told)| {
+                Step::Register { broker: Box::new(broker), connection, late_by, as_difference: told }
             }),
+            10 => (any::<usize>(), changes()).prop_map(|(of, change)| Step::Repeat { of, change }),
             // Over any connection that ever was: a job may come out of the lane after its connection closed.
-            3 => (brokers(), any::<usize>()).prop_map(|(broker, connection)| {
-                Step::Prepare { broker: Box::new(broker), connection }
+            3 => (brokers(), any::<usize>(), any::<bool>()).prop_map(|(broker, connection, as_difference)| {
+                Step::Prepare { broker: Box::new(broker), connection, as_difference }
             }),
             3 => Just(Step::Commit),
             2 => vec(departure, 1..4).prop_map(|departures| Step::Unregister { departures }),
@@ -133,6 +169,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         ],
         1..60,
     )
+}
+
+fn changes() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        2 => Just(Change::Nothing),
+        2 => Just(Change::Version),
+        2 => (any::<usize>(), 0..8, any::<bool>()).prop_map(|(at, perm, version)| Change::Perm { at, perm, version }),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(at, version)| Change::Fewer { at, version }),
+        1 => (0..4usize, any::<bool>()).prop_map(|(topic, version)| Change::More { topic, version }),
+        1 => Just(Change::DeleteMissing),
+        1 => Just(Change::Acting),
+    ]
 }
 
 fn brokers() -> impl Strategy<Value = RandomBroker> {
@@ -164,6 +212,8 @@ struct Both {
 
 struct Prepared {
     broker: Broker,
+    /// As it was told.
+    told: Told,
     from: Arc<Connection>,
     now: u64,
     guess: Guess,
@@ -194,23 +244,30 @@ impl Both {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Register { broker, connection, late_by } => {
+            Step::Register { broker, connection, late_by, as_difference } => {
                 let from = Arc::clone(&self.connections[self.connections.len() - OPEN + connection]);
-                let Broker { registration, table } = broker.broker();
-                let now = self.now - late_by;
-                self.registered(&broker.broker(), &from, now, |routes| {
-                    routes.register(registration, table, &from, now)
-                });
+                self.register(broker.broker(), &from, self.now - late_by, *as_difference);
             }
-            Step::Prepare { broker, connection } => {
+            Step::Repeat { of, change } => {
+                let Some((broker, from)) = self.said(*of) else { return };
+                self.register(change.applied_to(broker), &from, self.now, true);
+            }
+            Step::Prepare { broker, connection, as_difference } => {
                 let from = Arc::clone(&self.connections[connection % self.connections.len()]);
                 let (broker, now) = (broker.broker(), self.now);
-                let guess = self.routes.guess(&asked(&broker, &from, now));
-                self.prepared = Some(Prepared { broker, from, now, guess });
+                let told = differences::told(&self.routes.tables(), &broker, &from, *as_difference);
+                let guess = self.routes.guess(&asked(&broker, &told, &from, now));
+                self.prepared = Some(Prepared { broker, told, from, now, guess });
             }
             Step::Commit => {
-                let Some(Prepared { broker, from, now, guess }) = self.prepared.take() else { return };
-                self.registered(&broker, &from, now, |routes| routes.commit(&asked(&broker, &from, now), guess));
+                let Some(Prepared { broker, told, from, now, guess }) = self.prepared.take() else { return };
+                self.registered(&broker, &from, now, |routes| {
+                    let whole = || differences::told(&routes.tables(), &broker, &from, false);
+                    match routes.commit(&asked(&broker, &told, &from, now), guess) {
+                        Err(RegisterError::Stale) => routes.register(broker.registration.clone(), whole(), &from, now),
+                        outcome => outcome,
+                    }
+                });
             }
             Step::Unregister { departures } => self.unregister(departures),
             Step::Disconnect { connection } => self.disconnect(connection % self.connections.len()),
@@ -261,6 +318,29 @@ impl Both {
         }
     }
 
+    fn register(&mut self, broker: Broker, from: &Connection, now: u64, as_difference: bool) {
+        self.registered(&broker, from, now, |routes| {
+            let tell = |as_difference| {
+                let told = differences::told(&routes.tables(), &broker, from, as_difference);
+                routes.register(broker.registration.clone(), told, from, now)
+            };
+            match tell(as_difference) {
+                Err(RegisterError::Stale) => tell(false),
+                outcome => outcome,
+            }
+        });
+    }
+
+    /// What one of the brokers that are alive said last, and where.
+    fn said(&self, of: usize) -> Option<(Broker, Arc<Connection>)> {
+        let tables = self.routes.tables();
+        let brokers = tables.live_brokers().count();
+        let live = tables.live_brokers().nth(of.checked_rem(brokers)?)?;
+        let broker = differences::said(live)?;
+        let from = self.connections.iter().find(|from| from.id() == live.connection)?;
+        Some((broker, Arc::clone(from)))
+    }
+
     fn registered(
         &mut self,
         broker: &Broker,
@@ -274,7 +354,7 @@ impl Both {
             assert_eq!(outcome.as_ref().err(), Some(&RegisterError::ConnectionClosed));
         } else {
             let told = self.model.register(broker, from.id().0, now);
-            assert_eq!(outcome.as_ref().ok().map(Told::of), told);
+            assert_eq!(outcome.as_ref().ok().map(Welcome::of), told);
         }
         assert!(outcome.is_ok() || Arc::ptr_eq(&before, &self.routes.tables()), "a refusal publishes nothing");
     }
@@ -328,9 +408,47 @@ impl Both {
     }
 }
 
-fn asked<'a>(broker: &Broker, from: &'a Connection, now: u64) -> Asked<'a> {
-    let Broker { registration, table: topics } = broker.clone();
-    Asked { registration, topics, from, now }
+fn asked<'a>(broker: &Broker, told: &Told, from: &'a Connection, now: u64) -> Asked<'a> {
+    Asked { registration: broker.registration.clone(), told: told.clone(), from, now }
+}
+
+impl Change {
+    fn applied_to(self, mut broker: Broker) -> Broker {
+        let topics = &mut broker.table.topics;
+        let renew = match self {
+            Self::Nothing => false,
+            Self::Version => true,
+            Self::Perm { at, perm, version } => {
+                if let Some(at) = at.checked_rem(topics.len()) {
+                    topics[at].perm = perm;
+                }
+                version
+            }
+            Self::Fewer { at, version } => {
+                if let Some(at) = at.checked_rem(topics.len()) {
+                    topics.remove(at);
+                }
+                version
+            }
+            Self::More { topic: at, version } => {
+                if topics.iter().all(|topic| *topic.name != *TOPICS[at]) {
+                    topics.push(topic(TOPICS[at], 6));
+                }
+                version
+            }
+            Self::DeleteMissing => {
+                broker.registration.delete_missing_topics ^= true;
+                false
+            }
+            Self::Acting => {
+                let acting = broker.registration.enable_acting_master == Some(true);
+                broker.registration.enable_acting_master = Some(!acting);
+                true
+            }
+        };
+        broker.table.data_version.counter += i64::from(renew);
+        broker
+    }
 }
 
 /// What did not change keeps its `Arc`; what did has another version. A topic that is `renewed` may have a new version
