@@ -11,8 +11,9 @@
 //! * A stream counts only as a whole: what follows the last record is inflated too, so that the checksum at its end is
 //!   compared. Java stops reading at the last record.
 
-use super::mapping;
+use super::imprint::{Entry, Topics};
 use super::unique::Unique;
+use super::{Body, mapping};
 use crate::body::limits::Entries;
 use crate::body::{DecodeError, Limits, Quoted, data_version, reader};
 use crate::route::{Millis, Name, TopicConfig, TopicMapping, TopicTable};
@@ -27,32 +28,44 @@ const CHUNK_SIZE: usize = 32 << 10;
 pub(super) fn decode(
     bytes: &[u8],
     with_mappings: bool,
-    now: Millis,
+    (now, before): (Millis, Option<&[Entry]>),
     limits: &Limits,
-) -> Result<TopicTable, DecodeError> {
+) -> Result<Body, DecodeError> {
     let mut records = Records::new(bytes, limits);
     let mut entries = Entries::new(limits);
 
     let data_version = data_version::decode(records.record("data version")?, now, limits)
         .map_err(|error| error.within("data version"))?
         .unwrap_or_else(|| data_version::unnamed(now));
-    let topics = topics(&mut records, &mut entries)?;
+    let (topics, kept) = topics(&mut records, &mut entries, before)?.finish();
     let filter_servers = filter_servers(records.record("filter servers")?, &mut entries, limits)?;
     let mappings = if with_mappings { mappings(&mut records, &mut entries, limits)? } else { Vec::new() };
 
     records.finish()?;
-    Ok(TopicTable { data_version, topics, mappings, filter_servers })
+    Ok(Body { table: TopicTable { data_version, topics, mappings, filter_servers }, kept })
 }
 
-fn topics(records: &mut Records<'_>, entries: &mut Entries) -> Result<Vec<TopicConfig>, DecodeError> {
-    let mut topics = Unique::by(|topic: &TopicConfig| &topic.name);
+fn topics<'a>(
+    records: &mut Records<'_>,
+    entries: &mut Entries,
+    before: Option<&'a [Entry]>,
+) -> Result<Topics<'a>, DecodeError> {
+    let mut topics = Topics::new(before);
     let count = records.count("number of topics", entries)?;
     for index in 0..count {
         entries.add()?;
         let place = Numbered("topic", index);
-        topics.put(topic(records.record(place)?, place)?);
+        let record = records.record(place)?;
+        if topics.keep(record, |length| length == record.len(), key_of).is_none() {
+            topics.put(topic(record, place)?, record, true);
+        }
     }
-    Ok(topics.into_vec())
+    Ok(topics)
+}
+
+/// The name, which ends at the first blank.
+fn key_of(record: &[u8]) -> &[u8] {
+    record.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
 
 /// Reads `name readQueueNums writeQueueNums perm filterType [attributes]`. Java: `TopicConfig.decode`.

@@ -1,13 +1,16 @@
 //! What a broker publishes when it registers (Java: `RegisterBrokerBody`), in each of the forms it is sent in.
 
 mod compressed;
+mod imprint;
 mod mapping;
 mod unique;
 
 use super::limits::Entries;
 use super::{DecodeError, Limits, Quoted, data_version, reader};
 use crate::json::{Kind, Reader};
-use crate::route::{Millis, Name, TopicConfig, TopicMapping, TopicTable};
+use crate::route::{self, Millis, Name, Told, TopicConfig, TopicMapping, TopicTable};
+use imprint::{Entry, Imprint, Kept, Topics};
+use std::borrow::Cow;
 use unique::Unique;
 
 /// How the body is written. The header says which; this module does not know how.
@@ -25,16 +28,58 @@ pub enum Form {
 
 /// Decodes the body of a registration. `now` is the time of a data version that names none.
 pub fn decode(bytes: &[u8], form: Form, now: Millis, limits: &Limits) -> Result<TopicTable, DecodeError> {
-    let mut decoder = Decoder { now, entries: Entries::new(limits) };
-    let mut reader = reader(bytes, limits);
-    let table = match form {
-        Form::Json => decoder.body(&mut reader)?,
-        Form::LegacyJson => decoder.wrapper(&mut reader, form)?,
-        Form::Compressed => return compressed::decode(bytes, false, now, limits),
-        Form::CompressedWithMappings => return compressed::decode(bytes, true, now, limits),
+    Ok(read(bytes, form, (now, None), limits)?.table)
+}
+
+/// Decodes the body of a registration as a difference from one of the bodies that are `known` by their imprints, where
+/// that can be done; and makes an imprint of it.
+pub fn decode_after<'a>(
+    bytes: &[u8],
+    form: Form,
+    now: Millis,
+    limits: &Limits,
+    known: impl Iterator<Item = &'a route::Imprint>,
+) -> Result<Told, DecodeError> {
+    let body = imprint::hash_body(bytes);
+    let mut before = None;
+    for (index, shared) in known.enumerate() {
+        if let Some(told) = Imprint::again(shared, form, body) {
+            return Ok(told);
+        }
+        // Of several brokers on one connection, the body does not say whose it is.
+        before = Imprint::of(shared, form).filter(|_| index == 0).map(|imprint| (shared, imprint));
+    }
+    let what = (form, body, now);
+    let entries = before.map_or(&[][..], |(_, before)| before.entries());
+    let told = imprint::told(read(bytes, form, (now, Some(entries)), limits)?, what, before);
+    match told {
+        Some(told) => Ok(told),
+        None => Ok(read(bytes, form, (now, None), limits)?.table.into()),
+    }
+}
+
+/// What a body says, but for the topics that are known already.
+struct Body {
+    table: TopicTable,
+    kept: Kept,
+}
+
+/// `before` are the topics that are known; none when nothing is to be known again either.
+fn read(
+    bytes: &[u8],
+    form: Form,
+    (now, before): (Millis, Option<&[Entry]>),
+    limits: &Limits,
+) -> Result<Body, DecodeError> {
+    let mut decoder = Decoder { now, entries: Entries::new(limits), before };
+    let mut reader = match form {
+        Form::Json | Form::LegacyJson => reader(bytes, limits),
+        Form::Compressed => return compressed::decode(bytes, false, (now, before), limits),
+        Form::CompressedWithMappings => return compressed::decode(bytes, true, (now, before), limits),
     };
+    let body = if form == Form::Json { decoder.body(&mut reader)? } else { decoder.wrapper(&mut reader, form)? };
     reader.finish()?;
-    Ok(table)
+    Ok(body)
 }
 
 /// Reads an array of strings; none is `null`.
@@ -54,15 +99,16 @@ fn filter_servers(reader: &mut Reader<'_>, entries: &mut Entries) -> Result<Opti
     Ok(Some(servers))
 }
 
-struct Decoder {
+struct Decoder<'a> {
     now: Millis,
     entries: Entries,
+    before: Option<&'a [Entry]>,
 }
 
-impl Decoder {
+impl Decoder<'_> {
     /// Java: `RegisterBrokerBody`.
-    fn body(&mut self, reader: &mut Reader<'_>) -> Result<TopicTable, DecodeError> {
-        let mut table = self.empty_table();
+    fn body(&mut self, reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
+        let mut body = self.empty();
         let mut servers = Some(Vec::new());
         reader.begin_object()?;
         while let Some(key) = reader.next_key()? {
@@ -72,20 +118,20 @@ impl Decoder {
                         filter_servers(reader, &mut self.entries).map_err(|error| error.within("filterServerList"))?;
                 }
                 "topicConfigSerializeWrapper" => {
-                    table = self
+                    body = self
                         .wrapper(reader, Form::Json)
                         .map_err(|error| error.within("topicConfigSerializeWrapper"))?;
                 }
                 _ => reader.skip()?,
             }
         }
-        table.filter_servers = servers;
-        Ok(table)
+        body.table.filter_servers = servers;
+        Ok(body)
     }
 
     /// Java: `TopicConfigAndMappingSerializeWrapper`, or of old brokers `TopicConfigSerializeWrapper`.
-    fn wrapper(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<TopicTable, DecodeError> {
-        let mut table = self.empty_table();
+    fn wrapper(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<Body, DecodeError> {
+        let Body { mut table, mut kept } = self.empty();
         reader.begin_object()?;
         while let Some(key) = reader.next_key()? {
             match key.as_ref() {
@@ -95,7 +141,8 @@ impl Decoder {
                     table.data_version = version.unwrap_or_else(|| data_version::unnamed(self.now));
                 }
                 "topicConfigTable" => {
-                    table.topics = self.topics(reader).map_err(|error| error.within("topicConfigTable"))?;
+                    let topics = self.topics(reader).map_err(|error| error.within("topicConfigTable"))?;
+                    (table.topics, kept) = topics.finish();
                 }
                 "topicQueueMappingInfoMap" if form != Form::LegacyJson => {
                     table.mappings = self.mappings(reader).map_err(|error| error.within("topicQueueMappingInfoMap"))?;
@@ -103,18 +150,27 @@ impl Decoder {
                 _ => reader.skip()?,
             }
         }
-        Ok(table)
+        Ok(Body { table, kept })
     }
 
-    fn topics(&mut self, reader: &mut Reader<'_>) -> Result<Vec<TopicConfig>, DecodeError> {
-        let mut topics = Unique::by(|topic: &TopicConfig| topic.key.as_ref().unwrap_or(&topic.name));
+    fn topics(&mut self, reader: &mut Reader<'_>) -> Result<Topics<'_>, DecodeError> {
+        let mut topics = Topics::new(self.before);
         reader.begin_object()?;
-        while let Some(key) = reader.next_key()? {
+        while let Some(rest) = reader.peek_member()? {
+            let ends = |length: usize| matches!(rest.get(length), Some(b',' | b'}'));
+            if let Some(length) = topics.keep(rest, ends, key_of) {
+                self.entries.add()?;
+                reader.pass_member(length);
+                continue;
+            }
+            let from = reader.offset();
+            let Some(key) = reader.next_key()? else { break };
             self.entries.add()?;
             let topic = topic(reader, &key).map_err(|error| error.within(format_args!("entry {}", Quoted(&key))))?;
-            topics.put(topic);
+            let is_plain = matches!(key, Cow::Borrowed(_)) && rest.first() == Some(&b'"');
+            topics.put(topic, &rest[..reader.offset() - from], is_plain);
         }
-        Ok(topics.into_vec())
+        Ok(topics)
     }
 
     fn mappings(&mut self, reader: &mut Reader<'_>) -> Result<Vec<(Name, TopicMapping)>, DecodeError> {
@@ -133,9 +189,18 @@ impl Decoder {
         Ok(mappings.into_vec())
     }
 
-    fn empty_table(&self) -> TopicTable {
-        TopicTable { data_version: data_version::unnamed(self.now), ..TopicTable::default() }
+    /// Without a topic table nothing is passed over, and nothing known again.
+    fn empty(&self) -> Body {
+        let table = TopicTable { data_version: data_version::unnamed(self.now), ..TopicTable::default() };
+        Body { table, kept: Kept::default() }
     }
+}
+
+/// The key of a topic whose bytes were plain: what stands between the first two quotes.
+fn key_of(bytes: &[u8]) -> &[u8] {
+    let key = bytes.get(1..).unwrap_or_default();
+    let length = key.iter().position(|byte| *byte == b'"');
+    &key[..length.unwrap_or(key.len())]
 }
 
 /// Reads one topic, which stands under `key`. Java: `TopicConfig`.

@@ -182,6 +182,25 @@ impl<'a> Reader<'a> {
         Ok(Some(key))
     }
 
+    /// The document from the name of the next member on, and leaves it there; none when the object has ended, which is
+    /// then behind us.
+    #[inline]
+    pub fn peek_member(&mut self) -> Result<Option<&'a [u8]>, JsonError> {
+        if !self.another(b'}', "a comma or the end of the object")? {
+            return Ok(None);
+        }
+        self.turn = Turn::First;
+        Ok(self.bytes.get(self.at..))
+    }
+
+    /// Passes over the member that was [peeked](Self::peek_member), which the caller knows to be whole and well formed
+    /// in its first `length` bytes.
+    #[inline]
+    pub fn pass_member(&mut self, length: usize) {
+        self.at += length;
+        self.turn = Turn::Next;
+    }
+
     /// Whether another element comes next; false when the array has ended.
     pub fn next_element(&mut self) -> Result<bool, JsonError> {
         let another = self.another(b']', "a comma or the end of the array")?;

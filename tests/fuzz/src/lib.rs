@@ -3,6 +3,7 @@
 //!
 //! The checks are plain functions, so that they also run over the seeds alone, without a fuzzer; see `README.md`.
 
+mod differences;
 pub mod frame;
 pub mod kv_file;
 pub mod lenient_json;

@@ -8,6 +8,7 @@ use fingerpost::body::registration::{Form, decode};
 use fingerpost::body::{DecodeError, Limits};
 use flate2::read::ZlibDecoder;
 
+use crate::differences;
 use crate::memory::peak_of;
 use crate::plain::{self, NOW};
 
@@ -68,6 +69,8 @@ fn registration(body: &[u8], form: Form, limits: &Limits) {
         (None, Ok(_)) => assert!(whole && fits, "what is cut off or too long was taken"),
         (None, Err(_)) => {}
     }
+    let next = plain::deflated(&differences::neighbour(&inside, inside.len() as u8), 1);
+    differences::check(body, &next, form, limits);
     let Ok(table) = decoded else { return };
     assert!(plain::fits(&table, limits));
     let written = plain::deflated(&plain::records_of(&table, with_mappings), 1);

@@ -5,6 +5,7 @@ use fingerpost::body::registration::{Form, decode};
 use fingerpost::body::{DecodeError, Limits, data_version, queues};
 use fingerpost::json::Reader;
 
+use crate::differences;
 use crate::memory::peak_of;
 use crate::plain::{self, NOW};
 use crate::tree::Tree;
@@ -45,6 +46,8 @@ fn registration(body: &[u8], form: Form, limits: &Limits) {
             assert!(matches!(decoded, Err(DecodeError::TooLarge(_))), "{decoded:?}");
         }
     }
+    let at = body.len() as u8;
+    differences::check(body, &differences::neighbour(body, at), form, limits);
     let Ok(table) = decoded else { return };
     assert!(plain::fits(&table, limits));
     let written = match form {

@@ -1,3 +1,5 @@
+mod differences;
+
 use super::*;
 use crate::json::write;
 use crate::route::DataVersion;
@@ -10,8 +12,8 @@ use std::io::{Read, Write};
 
 const NOW: Millis = 1_700_000_000_123;
 const FORMS: [Form; 4] = [Form::Json, Form::LegacyJson, Form::Compressed, Form::CompressedWithMappings];
-const CAPTURED_JSON: &[u8] = include_bytes!("../../../tests/data/body/register_master_first.txt");
-const CAPTURED_COMPRESSED: &[u8] = include_bytes!("../../../tests/data/body/register_compressed.bin");
+const CAPTURED_JSON: &[u8] = include_bytes!("../../../../tests/data/body/register_master_first.txt");
+const CAPTURED_COMPRESSED: &[u8] = include_bytes!("../../../../tests/data/body/register_compressed.bin");
 
 fn decoded(bytes: impl AsRef<[u8]>, form: Form) -> Result<TopicTable, DecodeError> {
     decode(bytes.as_ref(), form, NOW, &Limits::default())
