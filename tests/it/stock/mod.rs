@@ -3,6 +3,7 @@
 //! The recorded exchanges (`captures`) say what each answer looks like; here is what it depends on.
 
 mod brokers;
+mod differences;
 pub(crate) mod forms;
 mod kv;
 mod lookup;

@@ -5,13 +5,18 @@ use wasmtime::component::Resource;
 use super::super::bindings::fingerpost::nameserver::{registrations, types as contract};
 use super::super::state::PluginState;
 use super::types::{self, WriteError};
+use crate::body::DecodeError;
 use crate::body::registration::{self, Form};
 use crate::config::Grant;
-use crate::route::{Departure, RegisterError, Registration, TopicTable};
+use crate::route::{Departure, Imprint, RegisterError, Registration, Told, TopicTable};
 
-/// A decoded registration body. The guest holds a handle; the topics never enter the sandbox.
+/// A decoded registration body, or what is new in it. The guest holds a handle; the topics never enter the sandbox.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct HostTopicTable(TopicTable);
+pub struct HostTopicTable {
+    told: Told,
+    /// How the body of the request is written; none when this did not come from there.
+    form: Option<Form>,
+}
 
 impl registrations::Host for PluginState {
     fn register(
@@ -19,7 +24,7 @@ impl registrations::Host for PluginState {
         registration: registrations::Registration,
         topics: Resource<HostTopicTable>,
     ) -> wasmtime::Result<Result<registrations::Registered, registrations::RegisterError>> {
-        let topics = self.resources.delete(topics)?.0;
+        let HostTopicTable { told, form } = self.resources.delete(topics)?;
         if let Err(reason) = self.begin_write(Grant::RoutesWrite)? {
             return Ok(Err(registrations::RegisterError::Denied(reason)));
         }
@@ -27,7 +32,14 @@ impl registrations::Host for PluginState {
         let connection = self.core.registrants.of(self.request()?.caller.id());
         let registration = core_registration(registration);
         let joined_ha = registration.ha_address.clone();
-        let outcome = self.core.routes.register(registration, topics, &connection, now);
+        let mut outcome = self.core.routes.register(registration.clone(), told, &connection, now);
+        if let (Err(RegisterError::Stale), Some(form)) = (&outcome, form) {
+            // Somebody else changed what the difference relies on. The body is still here.
+            let whole = self.decode(form, std::iter::empty())?;
+            outcome = whole
+                .map_err(|error| RegisterError::Invalid(error.to_string()))
+                .and_then(|whole| self.core.routes.register(registration, whole, &connection, now));
+        }
         Ok(match outcome {
             Ok(registered) => {
                 self.core.notifier.joined(&registered, joined_ha.as_ref());
@@ -90,7 +102,7 @@ impl registrations::HostTopicTable for PluginState {
     fn empty(&mut self) -> wasmtime::Result<Resource<HostTopicTable>> {
         self.handling()?;
         let table = TopicTable { filter_servers: Some(Vec::new()), ..TopicTable::default() };
-        Ok(self.resources.push(HostTopicTable(table))?)
+        Ok(self.resources.push(HostTopicTable { told: table.into(), form: None })?)
     }
 
     fn from_body(
@@ -104,10 +116,10 @@ impl registrations::HostTopicTable for PluginState {
             registrations::BodyForm::CompressedWithMappings => Form::CompressedWithMappings,
         };
         self.handling()?;
-        let now = self.core.clock.now();
-        let body = self.request()?.command.body.clone();
-        match registration::decode(&body, form, now, &self.core.body_limits) {
-            Ok(table) => Ok(Ok(self.resources.push(HostTopicTable(table))?)),
+        let tables = self.core.routes.tables();
+        let known = tables.imprints(self.request()?.caller.id());
+        match self.decode(form, known)? {
+            Ok(told) => Ok(Ok(self.resources.push(HostTopicTable { told, form: Some(form) })?)),
             Err(error) => Ok(Err(types::decode_error(&error))),
         }
     }
@@ -119,6 +131,16 @@ impl registrations::HostTopicTable for PluginState {
 }
 
 impl PluginState {
+    /// What the body of the request says, as a difference from what is known of its connection's brokers if it can be.
+    fn decode<'a>(
+        &self,
+        form: Form,
+        known: impl Iterator<Item = &'a Imprint>,
+    ) -> wasmtime::Result<Result<Told, DecodeError>> {
+        let body = &self.request()?.command.body;
+        Ok(registration::decode_after(body, form, self.core.clock.now(), &self.core.body_limits, known))
+    }
+
     /// A write to the tables, if the plugin may.
     fn write<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> wasmtime::Result<Result<T, WriteError>> {
         match self.begin_write(Grant::RoutesWrite)? {
