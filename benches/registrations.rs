@@ -1,10 +1,10 @@
-//! What a registration costs the server: the CPU of all its threads, over a real socket, from the first read of the frame
-//! to the last free.
+//! What a registration costs the server: the CPU of all its threads, over a real socket, from the first read of the
+//! frame to the last free.
 //!
-//! One broker registers again and again over one connection; what differs from one registration to the next is the case.
-//! Bodies look as a current broker writes them (Java: `RegisterBrokerBody.encode`), with a real checksum. The server runs
-//! in this process; the time of the thread that sends is not counted. The best of many batches is what the table shows,
-//! because everything else that the machine does only adds.
+//! One broker registers again and again over one connection; what differs from one registration to the next is the
+//! case. Bodies look as a current broker writes them (Java: `RegisterBrokerBody.encode`), with a real checksum. The
+//! server runs in this process; the time of the thread that sends is not counted. The best of many batches is what the
+//! table compares, because everything else that the machine does only adds.
 
 mod common;
 
@@ -101,8 +101,7 @@ fn measure(server: &Server, case: Case, topics: usize, rounds: usize) -> Vec<f64
     // What the body of this case was before, and the buffers of a server that has seen some.
     (0..3).for_each(|turn| client.register(&case.frame(topics, turn)));
     let batch = |round: usize| {
-        let frames: Vec<Bytes> =
-            (0..BATCH).map(|index| case.frame(topics, 3 + round * BATCH + index)).collect();
+        let frames: Vec<Bytes> = (0..BATCH).map(|index| case.frame(topics, 3 + round * BATCH + index)).collect();
         let before = server_nanos();
         frames.iter().for_each(|frame| client.register(frame));
         (server_nanos() - before) as f64 / BATCH as f64 / 1e6
