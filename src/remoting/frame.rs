@@ -11,7 +11,7 @@ use super::header::{self, Header};
 pub const SIZE_MAX: u32 = 16_777_216;
 
 /// The length, the serialize type and the length of the header.
-const PREFIX: usize = 8;
+pub(super) const PREFIX: usize = 8;
 
 /// The length itself, which it does not count.
 const LENGTH: usize = 4;
@@ -91,6 +91,20 @@ pub(super) fn parts(bytes: &[u8]) -> Result<(SerializeType, std::ops::Range<usiz
     }
     let (kind, header) = prefix_parts(*prefix, size)?;
     Ok((kind, PREFIX..PREFIX + header))
+}
+
+/// Whether a frame, of which at least the prefix is there, has its header in JSON.
+pub(super) fn is_json(frame: &[u8]) -> bool {
+    frame[LENGTH] == SerializeType::Json.byte()
+}
+
+/// Makes the prefix of the whole frame in `frame` valid for a header of this length. The length must fit its three
+/// bytes, as every length does that came out of [`parts`], and a few digits more.
+pub(super) fn set_header_length(frame: &mut [u8], header: usize) {
+    let [_, high, middle, low] = (header as u32).to_be_bytes();
+    let length = ((frame.len() - LENGTH) as u32).to_be_bytes();
+    frame[..LENGTH].copy_from_slice(&length);
+    frame[LENGTH + 1..PREFIX].copy_from_slice(&[high, middle, low]);
 }
 
 fn size(length: [u8; LENGTH]) -> Result<u32, FrameError> {

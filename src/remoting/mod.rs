@@ -24,12 +24,14 @@ mod error;
 mod fields;
 pub mod frame;
 mod header;
+mod opaque;
 
 pub use code::{LanguageCode, RequestCode, ResponseCode, VERSION, VERSION_BEFORE_GO_AWAY};
 pub use command::{Command, FLAG_ONEWAY, FLAG_RESPONSE, Response};
 pub use error::{EncodeError, FrameError, HeaderError};
 pub use fields::Fields;
 pub use frame::{FrameWriter, SerializeType};
+pub use opaque::{Opaque, Stencil, guess as guess_opaque, locate as locate_opaque};
 
 #[cfg(test)]
 mod tests;
