@@ -15,7 +15,7 @@ use crate::kv::{self, HandWriter};
 use crate::net::{self, HandStep, LaneService, MemoryPeer, Ran, ReplySink, Usage};
 use crate::plugin::Core;
 use crate::route::{ConnectionId, Tables};
-use crate::server;
+use crate::scan::scan;
 
 /// Something that can run now.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -85,7 +85,7 @@ impl ByHand {
 
     /// What the scan does by interval on a server with threads; says how many brokers were forgotten.
     pub fn scan(&self) -> usize {
-        server::scan(&self.core, &self.net.connections())
+        scan(&self.core, &self.net.connections())
     }
 
     /// One tick, of a quarter of a second, of the timer that measures the silence of connections.

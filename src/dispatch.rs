@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use crate::config::Networks;
+use crate::memo::{Memo, Owner, Promise};
 use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, ReplySink, Service, Step};
 use crate::plugin::{Access, Answer, Catalogue, Core, Request, Runner, Target, refuse};
 use crate::readiness::ReadinessCell;
@@ -31,6 +32,8 @@ pub(crate) struct Gate {
 pub(crate) struct Worker {
     pub(crate) gate: Arc<Gate>,
     pub(crate) runner: Runner,
+    /// Replies that need nobody; none if the operator wants none.
+    pub(crate) memo: Option<Memo>,
 }
 
 /// One lane thread's half: answers what the workers hand over.
@@ -92,6 +95,19 @@ impl LaneJob for LaneRequest {
 impl Service for Worker {
     type Job = LaneRequest;
 
+    fn recall(&mut self, frame: &[u8], connection: &Connection, out: &mut BytesMut) -> bool {
+        let Some(memo) = &mut self.memo else { return false };
+        let gate = &self.gate;
+        // Who is sent away depends on the version, which only the header knows.
+        !gate.readiness.sends_away() && memo.recall(frame, &gate.core, |access| gate.admits(access, connection), out)
+    }
+
+    fn batch_end(&mut self) {
+        if let Some(memo) = &mut self.memo {
+            memo.batch_end();
+        }
+    }
+
     fn call(&mut self, frame: Bytes, connection: &Connection, out: &mut BytesMut) -> Step<LaneRequest> {
         let command = match Command::decode(frame.clone()) {
             Ok(command) => command,
@@ -125,9 +141,20 @@ impl Service for Worker {
                 Err(error) => Step::Close(CloseReason::Undecodable(error.to_string().into())),
             };
         }
+        let is_oneway = command.is_oneway();
         let request = Request { command, caller: connection.clone() };
+        let start = out.len();
         match self.runner.answer(target, request, out) {
-            Answer::Done => Step::Done,
+            Answer::Done => {
+                let owner = Owner { plugin: target.plugin, access: target.entry.access };
+                if !is_oneway
+                    && let Some(memo) = &mut self.memo
+                    && memo.remember(&frame, &out[start..], owner, self.runner.reads()) == Promise::Broken
+                {
+                    self.gate.accuse(target);
+                }
+                Step::Done
+            }
             Answer::Later(pending) => {
                 let (sender, receiver) = tokio::sync::oneshot::channel();
                 pending.then(&self.gate.core, move |reply| {
@@ -149,16 +176,29 @@ impl Worker {
 }
 
 impl Gate {
+    /// A promise was broken.
+    fn accuse(&self, target: &Target) {
+        tracing::error!(
+            plugin = %self.catalogue.plugins()[target.plugin].name,
+            code = target.entry.code,
+            "a reply came out differently although nothing had changed: the plugin, or a policy that had a say, is not \
+             pure; its replies are not remembered any more"
+        );
+    }
+
     /// Who may ask, decided for every request. The remark names the setting that decides.
     fn admit(&self, target: &Target, connection: &Connection) -> Result<(), String> {
-        match target.entry.access {
-            Access::Client => Ok(()),
-            Access::Admin if self.admin_from.contain(connection.peer().ip()) => Ok(()),
-            Access::Admin => Err(format!(
-                "{} is answered only to peers in `admin.admin-from`, which {} is not",
-                target.entry.name,
-                connection.peer().ip()
-            )),
+        if self.admits(target.entry.access, connection) {
+            return Ok(());
+        }
+        let (name, address) = (&target.entry.name, connection.peer().ip());
+        Err(format!("{name} is answered only to peers in `admin.admin-from`, which {address} is not"))
+    }
+
+    fn admits(&self, access: Access, connection: &Connection) -> bool {
+        match access {
+            Access::Client => true,
+            Access::Admin => self.admin_from.contain(connection.peer().ip()),
         }
     }
 }

@@ -34,6 +34,10 @@ impl Inline {
     /// # Errors
     /// What would have closed the connection. The caller may go on with the next frame all the same.
     pub fn answer(&mut self, frame: Bytes, out: &mut BytesMut) -> Result<(), CloseReason> {
+        if self.worker.recall(&frame, &self.connection, out) {
+            self.worker.batch_end();
+            return Ok(());
+        }
         match self.worker.call(frame, &self.connection, out) {
             Step::Done => {}
             Step::Body(body) => out.extend_from_slice(&body),

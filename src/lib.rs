@@ -33,6 +33,8 @@ pub mod cli;
 mod dispatch;
 #[cfg(feature = "server")]
 pub mod inline;
+#[cfg(feature = "server")]
+mod memo;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "net")]
@@ -41,6 +43,8 @@ pub mod notify;
 pub mod plugin;
 #[cfg(feature = "server")]
 pub mod readiness;
+#[cfg(feature = "server")]
+mod scan;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]

@@ -10,8 +10,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::address_server::AddressServer;
@@ -22,14 +20,17 @@ use crate::config::{BindAddress, Config, Settings};
 use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
 use crate::inline::Inline;
 use crate::kv::KvStore;
-use crate::liveness::{self, Liveness};
+use crate::memo::{self, Memo};
 use crate::net::tls::{self, TlsError};
 use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
 use crate::notify::Notifier;
 use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
 use crate::readiness::{Readiness, ReadinessCell};
-use crate::route::{Damage, Repair, RouteTable};
+use crate::route::{Damage, RouteTable};
+use crate::scan::{Scan, scan};
 use crate::upstream::{UpstreamConfig, Upstreams};
+
+pub use crate::memo::MemoUsage;
 
 /// Why the server cannot start. Nothing was served.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,7 @@ pub struct NameServer {
     listener: Listener,
     readiness: Arc<ReadinessCell>,
     certificates: Option<tls::Watch>,
+    memo_tally: Arc<memo::Tally>,
 }
 
 /// A name server that answers, until stopped.
@@ -80,6 +82,7 @@ pub struct Running {
     address: SocketAddr,
     core: Arc<Core>,
     readiness: Arc<ReadinessCell>,
+    memo_tally: Arc<memo::Tally>,
     connections: Connections,
     serving: Option<Server>,
     scan: Option<Scan>,
@@ -89,15 +92,6 @@ pub struct Running {
 
 /// Lines about refused requests in a second.
 const REFUSAL_LINES_MAX: u32 = 10;
-
-/// Java: NamesrvController.startScheduleService.
-const FIRST_PRINT_AFTER: Duration = Duration::from_secs(60);
-
-/// Names in the line about repairs of one kind.
-const REPAIR_EXAMPLES_MAX: usize = 5;
-
-/// Lines per table in the periodic print; more are counted.
-const PRINT_LINES_MAX: usize = 1000;
 
 impl NameServer {
     /// Opens the files, loads the plugins and takes the address. Nobody is answered yet.
@@ -152,7 +146,8 @@ impl NameServer {
             Listener::bind(net_config(&config, address)).map_err(|source| BindError::Listen { address, source })?;
         core.settings.listening_on(listener.local_addr()?.port());
         let readiness = Arc::new(ReadinessCell::new(Arc::clone(&core)));
-        Ok(Self { config, core, catalogue, listener: listener.with_tls(terms), readiness, certificates })
+        let listener = listener.with_tls(terms);
+        Ok(Self { config, core, catalogue, listener, readiness, certificates, memo_tally: Arc::default() })
     }
 
     /// Where it listens; with port 0, the port that was free.
@@ -170,7 +165,7 @@ impl NameServer {
     pub fn serve(self) -> std::io::Result<Running> {
         let worker = self.worker_factory();
         let lane = self.lane_factory();
-        let Self { config, core, listener, readiness, certificates, .. } = self;
+        let Self { config, core, listener, readiness, certificates, memo_tally, .. } = self;
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
@@ -182,6 +177,7 @@ impl NameServer {
             address: serving.local_addr(),
             core,
             readiness,
+            memo_tally,
             connections: serving.connections(),
             serving: Some(serving),
             scan: Some(scan),
@@ -201,6 +197,14 @@ impl NameServer {
         Inline::new(self.worker_factory()(), self.lane_factory()())
     }
 
+    /// Replies that workers remember, if the operator wants that.
+    fn memo_factory(&self) -> impl Fn() -> Option<Memo> + Send + Sync + 'static {
+        let bytes_max = self.config.memo.size.as_usize() / threads(self.config.net.workers).get();
+        let shared = Arc::new(memo::Shared::new(self.catalogue.plugins().len(), bytes_max));
+        let tally = Arc::clone(&self.memo_tally);
+        move || (bytes_max > 0).then(|| Memo::new(Arc::clone(&shared), tally.add()))
+    }
+
     fn worker_factory(&self) -> impl Fn() -> Worker + Send + Sync + 'static {
         let gate = Arc::new(Gate {
             catalogue: Arc::clone(&self.catalogue),
@@ -211,8 +215,10 @@ impl NameServer {
             refusals: LogLimit::new(REFUSAL_LINES_MAX, Duration::from_secs(1)),
         });
         let limits = self.runner_limits(self.config.plugins.worker_deadline, false);
+        let memo = self.memo_factory();
         move || Worker {
             runner: Runner::new(Arc::clone(&gate.catalogue), Arc::clone(&gate.core), limits),
+            memo: memo(),
             gate: Arc::clone(&gate),
         }
     }
@@ -264,6 +270,16 @@ impl Running {
         self.readiness.get()
     }
 
+    /// Connections that are open, or whose close has not been dealt with yet.
+    pub fn connections(&self) -> usize {
+        self.connections.count()
+    }
+
+    /// What workers remember, and how often that was of use.
+    pub fn memo(&self) -> MemoUsage {
+        self.memo_tally.usage()
+    }
+
     /// Prepares the end, where the operator wants it gentle: from now on every request of a client that understands it
     /// is answered by sending it away; the others are served, and everybody may connect. Says for how long to leave it
     /// so before [`stop`](Self::stop); none when there is nothing to prepare.
@@ -304,94 +320,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop_parts();
-    }
-}
-
-// Java: RouteInfoManager.scanNotActiveBroker.
-pub(crate) fn scan(core: &Core, connections: &Connections) -> usize {
-    let removed = core.routes.expire(core.clock.now());
-    for broker in &removed {
-        tracing::warn!(
-            broker = %broker.broker_name, cluster = %broker.cluster, address = %broker.address,
-            "forgotten: silent for longer than its timeout"
-        );
-        // If it is still there, it notices, connects again and registers again.
-        connections.close(broker.connection);
-    }
-    core.notifier.left(&removed);
-    sweep(&core.routes);
-    removed.len()
-}
-
-/// Says what had to be repaired in the tables: which is a fault of this server, whatever its clients did.
-fn sweep(routes: &RouteTable) {
-    let mut kinds: BTreeMap<Damage, Vec<String>> = BTreeMap::new();
-    for Repair { damage, subject } in routes.sweep() {
-        kinds.entry(damage).or_default().push(subject);
-    }
-    for (damage, mut subjects) in kinds {
-        let count = subjects.len();
-        subjects.truncate(REPAIR_EXAMPLES_MAX);
-        tracing::error!(count, examples = ?subjects, "repaired in the route tables: {damage}");
-    }
-}
-
-// Java: RouteInfoManager.printAllPeriodically and KVConfigManager.printAllPeriodically.
-fn print(core: &Core) {
-    liveness::print(&core.routes.tables(), PRINT_LINES_MAX).for_each(|line| tracing::info!("{line}"));
-    let table = core.kv.snapshot();
-    tracing::info!("configTable SIZE: {}", table.namespaces().len());
-    let entries = table
-        .namespaces()
-        .iter()
-        .flat_map(|(namespace, entries)| entries.entries().iter().map(move |(key, value)| (namespace, key, value)));
-    for (namespace, key, value) in entries.take(PRINT_LINES_MAX) {
-        tracing::info!("configTable NS: {namespace:?} Key: {key:?} Value: {value:?}");
-    }
-}
-
-/// The thread that forgets silent brokers and prints the tables; stops when dropped.
-struct Scan {
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Scan {
-    fn start(core: Arc<Core>, connections: Connections, config: &Config) -> std::io::Result<Self> {
-        let (stop, stopped) = mpsc::channel::<()>();
-        let uptime = move |core: &Core| core.clock.monotonic().as_millis() as u64;
-        let liveness = &config.liveness;
-        let mut scans = Liveness::new(uptime(&core), liveness.first_scan_after, liveness.scan_interval);
-        let mut prints = Liveness::unless_zero(uptime(&core), FIRST_PRINT_AFTER, liveness.print_interval);
-        let run = move || {
-            loop {
-                // A change counts at the latest after the old interval; nobody is woken for it.
-                scans.set_interval(core.settings.switches().scan_interval);
-                let now = uptime(&core);
-                let wait = scans.wait(now).min(prints.wait(now));
-                if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-                    return;
-                }
-                let now = uptime(&core);
-                if scans.begin(now) {
-                    scan(&core, &connections);
-                }
-                if prints.begin(now) {
-                    print(&core);
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("scan".to_owned()).spawn(run)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Scan {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

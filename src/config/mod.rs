@@ -36,8 +36,9 @@ pub use load::{Loaded, load};
 pub use overlay::Overlay;
 pub use parts::{
     AdminConfig, CIPHERS, ClientAuth, ClusterTestConfig, Grant, KvConfig, LivenessConfig, LogConfig, LogFormat,
-    NetConfig, OnDamage, PROTOCOLS, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig,
-    RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol,
+    MemoConfig, NetConfig, OnDamage, PROTOCOLS, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure,
+    RequestsConfig, RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher,
+    protocol,
 };
 pub use settings::{Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
 pub use suggest::nearest;
@@ -69,6 +70,8 @@ pub struct Config {
     pub plugins: PluginsConfig,
     /// `[policies]`
     pub policies: PoliciesConfig,
+    /// `[memo]`
+    pub memo: MemoConfig,
     /// `[log]`
     pub log: LogConfig,
 }

@@ -164,6 +164,11 @@ impl KvStore {
         self.table.load().namespace(namespace).cloned()
     }
 
+    /// Which publication everything is of, without taking hold of it.
+    pub fn version(&self) -> u64 {
+        self.table.load().version()
+    }
+
     /// Everything, as of one moment.
     pub fn snapshot(&self) -> Arc<Table> {
         self.table.load_full()

@@ -20,6 +20,12 @@ pub trait Service: 'static {
     /// copies it. A panic is taken back: what this call appended is cut off, and the connection is closed.
     fn call(&mut self, frame: Bytes, connection: &Connection, out: &mut BytesMut) -> Step<Self::Job>;
 
+    /// Appends the reply to one complete frame if it is known without handling the frame; false leaves `out` alone, and
+    /// the frame is then handled.
+    fn recall(&mut self, _frame: &[u8], _connection: &Connection, _out: &mut BytesMut) -> bool {
+        false
+    }
+
     /// All complete frames of one read have been handled; their replies are about to leave.
     fn batch_end(&mut self) {}
 }

@@ -110,6 +110,9 @@ pub(crate) struct Condition {
     pub(crate) when_setting: Option<String>,
     /// A request field that must be present, and equal where a value is given.
     pub(crate) when_field: Option<FieldCondition>,
+    /// The promise that what it shows depends only on the request, the route, and what it read through the host.
+    #[serde(default)]
+    pub(crate) pure: bool,
 }
 
 /// A condition on a request field.

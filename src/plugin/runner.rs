@@ -18,6 +18,7 @@ use super::view::RouteView;
 use super::wasm::{Call, CallError, Handling, Instance, Part};
 use crate::config::PolicyFailure;
 use crate::kv::Writes;
+use crate::memo::{Reads, Unfit};
 use crate::net::LogLimit;
 use crate::remoting::{Command, ResponseCode, SerializeType};
 
@@ -48,6 +49,8 @@ pub(crate) struct Runner {
     failures: LogLimit,
     /// What the next call reads into and builds up; one is made, and then used again and again.
     spare: Option<Box<Handling>>,
+    /// What the plugins learned while they made the last reply.
+    reads: Option<Box<Reads>>,
 }
 
 /// What became of a request.
@@ -76,7 +79,7 @@ impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
         let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
-        Self { catalogue, core, limits, instances, spare: None, failures }
+        Self { catalogue, core, limits, instances, spare: None, reads: None, failures }
     }
 
     /// Appends a refusal.
@@ -88,11 +91,21 @@ impl Runner {
     pub(crate) fn answer(&mut self, target: &Target, request: Request, out: &mut BytesMut) -> Answer {
         let opaque = request.command.opaque;
         let is_oneway = request.command.is_oneway();
+        self.reads_mut().begin((!target.entry.pure).then_some(Unfit::NoPromise));
         let (request, mut handling) = self.process(target, request);
         let answer = if is_oneway { Answer::Done } else { self.reply(opaque, request, &mut handling, out) };
         handling.reset();
         self.spare = Some(handling);
         answer
+    }
+
+    /// What the plugins learned while they made the last reply.
+    pub(crate) fn reads(&mut self) -> &Reads {
+        self.reads_mut()
+    }
+
+    fn reads_mut(&mut self) -> &mut Reads {
+        self.reads.get_or_insert_default()
     }
 
     fn reply(&mut self, opaque: i32, request: Request, handling: &mut Handling, out: &mut BytesMut) -> Answer {
@@ -121,10 +134,12 @@ impl Runner {
             self.spare.take().unwrap_or_else(|| Box::new(Handling::new(false, self.limits.reply_size_max)));
         // A plugin may still be in the lane with a code that asks for a worker; it must not lose a right later.
         handling.may_write = self.limits.may_write && !target.wants_worker();
-        let (call, outcome) = self.enter(plugin, Call { request, part: Part::Handle(handling) });
-        let Call { request, part: Part::Handle(mut handling) } = call else {
+        let reads = self.reads.take().unwrap_or_default();
+        let (call, outcome) = self.enter(plugin, Call { request, reads, part: Part::Handle(handling) });
+        let Call { request, reads, part: Part::Handle(mut handling) } = call else {
             unreachable!("a call keeps its part");
         };
+        self.reads = Some(reads);
         if let Err(error) = outcome {
             let name = &self.catalogue.plugins()[plugin].name;
             let code = request.command.code;
@@ -135,6 +150,7 @@ impl Runner {
                 );
             });
             let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
+            self.reads_mut().spoil(Unfit::Failed);
             handling.draft = Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark);
         }
         (request, handling)
@@ -195,15 +211,21 @@ impl Runner {
             if !holds(condition, &request, &self.core) {
                 continue;
             }
+            if !condition.pure {
+                self.reads_mut().spoil(Unfit::NoPromise);
+            }
             let before = view.clone();
-            let call = Call { request, part: Part::Select(Box::new(view)) };
+            let reads = self.reads.take().unwrap_or_default();
+            let call = Call { request, reads, part: Part::Select(Box::new(view)) };
             let (call, outcome) = self.enter(*plugin, call);
-            let Call { request: returned, part: Part::Select(selected) } = call else {
+            let Call { request: returned, reads, part: Part::Select(selected) } = call else {
                 unreachable!("a call keeps its part");
             };
+            self.reads = Some(reads);
             request = returned;
             view = *selected;
             if let Err(error) = outcome {
+                self.reads_mut().spoil(Unfit::Failed);
                 let name = &catalogue.plugins()[*plugin].name;
                 self.failures.note(|suppressed| {
                     let peer = request.caller.peer();

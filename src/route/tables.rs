@@ -151,6 +151,14 @@ impl Tables {
         Some(Route { topic: Arc::clone(topic), groups, filter_servers, mappings })
     }
 
+    /// The version of a topic's route, as [`Route::version`] of what [`Tables::route`] finds.
+    pub fn route_version(&self, topic: &str) -> Option<u64> {
+        let topic = self.topics.get(topic)?;
+        let groups = topic.queues.iter().filter_map(|queue| self.groups.get(&*queue.broker_name));
+        let newest = groups.map(|group| group.version).max()?;
+        Some(newest.max(topic.version))
+    }
+
     /// Every topic, ascending by name: sorted once per change.
     pub fn topics(&self) -> Arc<[Arc<Topic>]> {
         Arc::clone(self.topics.sorted())

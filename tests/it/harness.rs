@@ -13,7 +13,7 @@ use fingerpost::clock::{Clock, SystemClock};
 use fingerpost::config::{Config, Environment, Loaded, Overlay, Place, Settings};
 use fingerpost::readiness::Readiness;
 use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
-use fingerpost::server::{BindError, NameServer, Running};
+use fingerpost::server::{BindError, MemoUsage, NameServer, Running};
 use rustls::pki_types::ServerName;
 use rustls::{CipherSuite, ClientConfig, ClientConnection};
 
@@ -139,6 +139,20 @@ impl Server {
 
     pub(crate) fn readiness(&self) -> Readiness {
         self.running.as_ref().expect("it runs").readiness()
+    }
+
+    pub(crate) fn memo(&self) -> MemoUsage {
+        self.running.as_ref().expect("it runs").memo()
+    }
+
+    /// Waits until so many connections are left, and whatever came with the close of the others has been done.
+    #[track_caller]
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        let clock = SystemClock::default();
+        while self.running.as_ref().expect("it runs").connections() != count {
+            assert!(clock.monotonic() < PATIENCE, "there were not {count} connections within {PATIENCE:?}");
+            std::thread::yield_now();
+        }
     }
 
     pub(crate) fn stop(&mut self) {

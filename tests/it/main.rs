@@ -15,6 +15,7 @@ mod harness;
 mod java_keys;
 mod large;
 mod liveness;
+mod memo;
 mod misbehaving;
 mod notices;
 mod order;

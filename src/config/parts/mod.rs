@@ -3,6 +3,7 @@
 //! Types refuse what can never be right; what depends on another key is refused in [`super::check`].
 
 mod access;
+mod memo;
 mod net;
 mod plugins;
 mod requests;
@@ -12,6 +13,7 @@ mod tls;
 pub use crate::kv::{KvConfig, OnDamage};
 pub use crate::remoting::SerializeType;
 pub use access::{AdminConfig, LogConfig, LogFormat};
+pub use memo::MemoConfig;
 pub use net::NetConfig;
 pub use plugins::{Grant, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
 pub use requests::{ClusterTestConfig, RequestsConfig};

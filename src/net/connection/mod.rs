@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::task::JoinSet;
 
 use crate::remoting::frame;
@@ -310,10 +310,16 @@ impl<S: Service> Driver<S> {
             if !self.may_handle() {
                 return Ok(true);
             }
-            let frame = bytes.split_to(length).freeze();
             count(&worker.traffic().frames);
             let before = out.len();
-            let call = || worker.service.borrow_mut().call(frame, &self.connection, out);
+            let call = || {
+                let mut service = worker.service.borrow_mut();
+                if service.recall(&bytes[..length], &self.connection, out) {
+                    bytes.advance(length);
+                    return Step::Done;
+                }
+                service.call(bytes.split_to(length).freeze(), &self.connection, out)
+            };
             let step = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
                 out.truncate(before);
                 Step::Close(CloseReason::Panicked)

@@ -13,6 +13,7 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::config::Grant;
 use crate::kv::Writes;
+use crate::memo::{Fact, Reads, Unfit};
 use crate::plugin::core::Core;
 use crate::plugin::draft::Draft;
 use crate::plugin::request::Request;
@@ -47,6 +48,8 @@ pub(crate) struct PluginState {
 /// One entry into a guest.
 pub(crate) struct Call {
     pub(crate) request: Request,
+    /// What the guest learned: what its reply depends on.
+    pub(crate) reads: Box<Reads>,
     pub(crate) part: Part,
 }
 
@@ -130,10 +133,24 @@ impl PluginState {
         }
     }
 
+    /// What the current call has learned.
+    pub(crate) fn reads(&mut self) -> wasmtime::Result<&mut Reads> {
+        self.call.as_mut().map(|call| &mut *call.reads).ok_or_else(outside)
+    }
+
+    /// The same, for whoever reads all of it, or something in it that has no version of its own.
+    pub(crate) fn all_tables(&mut self) -> wasmtime::Result<&Tables> {
+        let generation = self.tables()?.generation();
+        self.reads()?.note(|| Fact::Tables { generation });
+        self.tables()
+    }
+
     /// Gives out a handle for the route of a topic; 0 for none.
     pub(crate) fn find_route(&mut self, topic: Option<&str>) -> wasmtime::Result<u32> {
-        let tables = self.tables()?;
-        let Some(route) = topic.and_then(|topic| tables.route(topic)) else { return Ok(0) };
+        let Some(topic) = topic else { return Ok(0) };
+        let found = self.tables()?.route(topic);
+        self.reads()?.note(|| Fact::route(topic, found.as_ref()));
+        let Some(route) = found else { return Ok(0) };
         let routes = &mut self.handling()?.routes;
         if routes.len() == ROUTES_MAX {
             return Err(wasmtime::Error::msg(format!("more than {ROUTES_MAX} route handles in one call")));
@@ -162,6 +179,8 @@ impl PluginState {
             return Ok(Err("this request code runs on a worker; writes need `run = \"lane\"`".to_owned()));
         }
         handling.wrote = true;
+        self.reads()?.spoil(Unfit::Wrote);
+        let handling = self.handling()?;
         // The call's later reads see its own write.
         handling.tables = None;
         Ok(Ok(()))

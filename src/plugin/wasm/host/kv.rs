@@ -6,16 +6,17 @@ use super::super::bindings::fingerpost::nameserver::kv;
 use super::super::state::PluginState;
 use super::types::WriteError;
 use crate::config::Grant;
+use crate::kv::Table;
+use crate::memo::Fact;
 
 impl kv::Host for PluginState {
     fn get(&mut self, namespace: String, key: String) -> wasmtime::Result<Option<String>> {
-        self.request()?;
-        Ok(self.core.kv.get(&namespace, &key).map(|value| value.to_string()))
+        Ok(self.kv_table(&namespace)?.get(&namespace, &key).map(|value| value.to_string()))
     }
 
     fn entries(&mut self, namespace: String) -> wasmtime::Result<Option<Vec<(String, String)>>> {
-        self.request()?;
-        let entries = self.core.kv.namespace(&namespace);
+        let table = self.kv_table(&namespace)?;
+        let entries = table.namespace(&namespace);
         let copy = |(key, value): (&Arc<str>, &Arc<str>)| (key.to_string(), value.to_string());
         Ok(entries.map(|namespace| namespace.entries().iter().map(copy).collect()))
     }
@@ -39,6 +40,16 @@ impl kv::Host for PluginState {
         }
         let ticket = self.handling()?.writes.get_or_insert_default().track();
         Ok(invalid(self.core.kv.delete(&namespace, &key, ticket)))
+    }
+}
+
+impl PluginState {
+    /// The KV store as it is now, of which something in one namespace will be read.
+    fn kv_table(&mut self, namespace: &str) -> wasmtime::Result<Arc<Table>> {
+        let table = self.core.kv.snapshot();
+        let version = table.namespace(namespace).map(|namespace| namespace.version());
+        self.reads()?.note(|| Fact::Namespace { name: namespace.into(), version });
+        Ok(table)
     }
 }
 

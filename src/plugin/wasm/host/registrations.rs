@@ -8,6 +8,7 @@ use super::types::{self, WriteError};
 use crate::body::DecodeError;
 use crate::body::registration::{self, Form};
 use crate::config::Grant;
+use crate::memo::Unfit;
 use crate::route::{Departure, Imprint, RegisterError, Registration, Told, TopicTable};
 
 /// A decoded registration body, or what is new in it. The guest holds a handle; the topics never enter the sandbox.
@@ -66,13 +67,14 @@ impl registrations::Host for PluginState {
 
     fn heartbeat(&mut self, cluster: String, address: String) -> wasmtime::Result<bool> {
         self.handling()?;
+        self.reads()?.spoil(Unfit::Wrote);
         // One atomic, so it may run anywhere; but who could do it without a grant could keep dead brokers alive.
         let granted = self.is_granted(Grant::RoutesWrite).is_ok();
         Ok(granted && self.core.routes.heartbeat(&cluster, &address, self.core.clock.now()))
     }
 
     fn version_of(&mut self, cluster: String, address: String) -> wasmtime::Result<Option<contract::DataVersion>> {
-        let tables = self.tables()?;
+        let tables = self.all_tables()?;
         Ok(tables.live(&cluster, &address).map(|live| types::data_version(live.data_version)))
     }
 

@@ -7,6 +7,7 @@ use super::super::state::PluginState;
 use super::types::WriteError;
 use crate::body::route::Style;
 use crate::config::Grant;
+use crate::memo::Unfit;
 use crate::plugin::draft::DraftBody;
 
 /// A header holds names and small values; more than this is a body in the wrong place.
@@ -91,6 +92,7 @@ impl reply::Host for PluginState {
     }
 
     fn forward(&mut self, upstream: String) -> wasmtime::Result<Result<(), WriteError>> {
+        self.reads()?.spoil(Unfit::Waits);
         if let Err(reason) = self.is_granted(Grant::Upstream) {
             return Ok(Err(WriteError::Denied(reason)));
         }

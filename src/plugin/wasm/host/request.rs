@@ -2,6 +2,7 @@
 
 use super::super::bindings::fingerpost::nameserver::request;
 use super::super::state::PluginState;
+use crate::memo::Unfit;
 
 impl request::Host for PluginState {
     fn code(&mut self) -> wasmtime::Result<i32> {
@@ -34,6 +35,7 @@ impl request::Host for PluginState {
     }
 
     fn peer(&mut self) -> wasmtime::Result<String> {
+        self.reads()?.spoil(Unfit::Peer);
         Ok(self.request()?.caller.peer().to_string())
     }
 }

@@ -7,6 +7,7 @@ use wasmtime::component::Resource;
 use super::super::bindings::fingerpost::nameserver::routes;
 use super::super::state::PluginState;
 use super::types;
+use crate::memo::Fact;
 use crate::route::{Group, Name, Topic};
 
 /// What one `next` returns at most, so that no crossing is long.
@@ -50,7 +51,7 @@ impl routes::Host for PluginState {
     }
 
     fn topics(&mut self, broker_names: Option<Vec<String>>) -> wasmtime::Result<Resource<TopicCursor>> {
-        let topics = self.tables()?.topics();
+        let topics = self.all_tables()?.topics();
         let broker_names = broker_names.map(|mut names| {
             names.sort_unstable();
             names
@@ -59,16 +60,19 @@ impl routes::Host for PluginState {
     }
 
     fn groups(&mut self) -> wasmtime::Result<Resource<GroupCursor>> {
-        let groups = self.tables()?.groups().cloned().collect();
+        let groups = self.all_tables()?.groups().cloned().collect();
         Ok(self.resources.push(GroupCursor { groups, position: 0 })?)
     }
 
     fn group(&mut self, broker_name: String) -> wasmtime::Result<Option<types::BrokerGroup>> {
-        Ok(self.tables()?.group(&broker_name).map(|group| types::group(group)))
+        let group = self.tables()?.group(&broker_name).cloned();
+        let version = group.as_ref().map(|group| group.version);
+        self.reads()?.note(|| Fact::Group { broker_name: broker_name.into(), version });
+        Ok(group.map(|group| types::group(&group)))
     }
 
     fn clusters(&mut self) -> wasmtime::Result<Vec<routes::Cluster>> {
-        let tables = self.tables()?;
+        let tables = self.all_tables()?;
         let cluster = |(name, brokers): (&Name, &std::collections::BTreeSet<Name>)| routes::Cluster {
             name: name.to_string(),
             broker_names: brokers.iter().map(Name::to_string).collect(),

@@ -35,6 +35,7 @@ impl Processor for Misbehaving {
             "say-nothing" => {}
             "unknown-route" => reply::succeed_with_route(number("handle")?, reply::JsonStyle::Standard, None),
             "describe-unknown-route" => drop(routes::describe(number("handle")?)),
+            "count" => tell("calls", CALLS.get()),
             "many-routes" => many_routes(&field::required("topic")?),
             "write" => write(),
             "large-body" => large_body(number("bytes")? as usize),
