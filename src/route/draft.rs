@@ -11,6 +11,7 @@
 //! * Every topic has an entry, every entry's group exists, entries ascend by broker name.
 //! * Cluster sets name existing groups only, and each group stands at least in the set of its own cluster.
 //! * Filter servers belong to live brokers; mappings belong to existing groups.
+//! * The stamp of a group is the generation in which any topic entry of it last changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
