@@ -142,9 +142,8 @@ impl Service for Worker {
             };
         }
         let is_oneway = command.is_oneway();
-        let request = Request { command, caller: connection.clone() };
         let start = out.len();
-        match self.runner.answer(target, request, out) {
+        match self.runner.answer(target, command, connection, out) {
             Answer::Done => {
                 let owner = Owner { plugin: target.plugin, access: target.entry.access };
                 if !is_oneway
@@ -210,7 +209,8 @@ impl LaneService for Lane {
         let mut out = BytesMut::new();
         let LaneRequest { request, target, .. } = job;
         let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
-        let answer = || self.runner.answer(&target, request, &mut out);
+        let Request { command, caller } = request;
+        let answer = || self.runner.answer(&target, command, &caller, &mut out);
         let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
         let Some(answered) = answered else {
             if !is_oneway {

@@ -40,7 +40,7 @@ pub use parts::{
     RequestsConfig, RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher,
     protocol,
 };
-pub use settings::{Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
+pub use settings::{Flag, Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
 pub use suggest::nearest;
 pub use units::{ByteSize, HostPort, HostPortError, Place};
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::draft::{Draft, DraftBody};
-use super::view::{GroupView, RouteView};
+use super::view::RouteView;
 use crate::body::route::{GroupBody, RouteBody, Style};
 use crate::net::LogLimit;
 use crate::remoting::{Command, EncodeError, Fields, Response, ResponseCode, SerializeType, frame};
-use crate::route::{Group, Queue, Route};
+use crate::route::{Group, Route};
 
 /// What a reply with a route carries beside the route.
 pub(crate) struct Head<'a> {
@@ -59,12 +59,14 @@ pub(crate) fn route(head: &Head<'_>, route: &Route, order_topic_conf: Option<&st
 
 /// Appends a reply with a route as the policies left it.
 pub(crate) fn view(head: &Head<'_>, view: &RouteView, order_topic_conf: Option<&str>, out: &mut BytesMut) {
-    let queues: Vec<Queue> = view.queues().collect();
+    if view.changed().is_none() {
+        return route(head, view.route(), order_topic_conf, out);
+    }
     let mut filter_servers: Vec<_> = view.filter_servers().collect();
     filter_servers.sort_unstable_by_key(|(address, _)| *address);
     let body = RouteBody {
-        groups: view.groups().iter().map(|view: &GroupView| group_body(view.group(), view.addresses())),
-        queues: queues.iter(),
+        groups: view.groups().map(|shown| group_body(shown.group, shown.addresses)),
+        queues: view.groups().filter_map(|shown| shown.queue),
         filter_servers,
         mappings: view.route().mappings.as_deref(),
         order_topic_conf,

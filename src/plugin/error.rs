@@ -36,6 +36,8 @@ pub(crate) enum RejectReason {
          `override = true` in [plugins.files.{file:?}]"
     )]
     NameTaken { name: String, file: String },
+    #[error("a processor that exports `glance` has `[codes.glance]` in its manifest, and no other has")]
+    GlanceMismatch,
     #[error("it is a policy and imports WASI; policies run where nothing may block")]
     PolicyWithWasi,
     #[error("`{key}` names {name:?}, which is no boolean setting")]

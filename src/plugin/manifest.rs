@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 
+use super::group_marks::GroupMark;
 use crate::config::Grant;
 use crate::notify::Form;
 
@@ -13,6 +14,8 @@ const TEXT_MAX: usize = 64 * 1024;
 const CODES_MAX: usize = 256;
 /// More header fields than this in one notice, too.
 const NOTICE_FIELDS_MAX: usize = 64;
+/// Each mark is a bit of a number.
+const MARKS_MAX: usize = 32;
 /// Names appear in logs and in the configuration.
 const NAME_MAX: usize = 64;
 /// So do descriptions.
@@ -46,9 +49,9 @@ pub(crate) struct Manifest {
     /// What the server tells brokers of changes in the tables that processors write.
     #[serde(default, rename = "notice")]
     pub(crate) notices: Vec<Form>,
-    /// When it has a say (policies); nothing means always.
+    /// When it has a say, and what it is told of each group (policies).
     #[serde(default)]
-    pub(crate) policy: Condition,
+    pub(crate) policy: PolicyEntry,
 }
 
 /// The role of a plugin, one per world of the contract.
@@ -78,6 +81,19 @@ pub(crate) struct CodeEntry {
     /// The promise that a reply depends only on the request and on what was read through the host in the call.
     #[serde(default)]
     pub(crate) pure: bool,
+    /// What the host looks at before the first look of a processor that glances; none means no glance.
+    pub(crate) glance: Option<GlanceEntry>,
+}
+
+/// What a glance is told. See `wit/glance.wit`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct GlanceEntry {
+    /// The field that names the topic whose route is looked up.
+    pub(crate) route_by_field: String,
+    /// Conditions whose outcomes are bits, the first the lowest.
+    #[serde(default)]
+    pub(crate) marks: Vec<Condition>,
 }
 
 /// Who may ask for a code.
@@ -102,10 +118,10 @@ pub(crate) enum Run {
     Lane,
 }
 
-/// When a policy has a say. All given parts must hold; the host checks them without entering the sandbox.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+/// What a policy says of itself.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Condition {
+pub(crate) struct PolicyEntry {
     /// A boolean setting that must be on.
     pub(crate) when_setting: Option<String>,
     /// A request field that must be present, and equal where a value is given.
@@ -113,6 +129,19 @@ pub(crate) struct Condition {
     /// The promise that what it shows depends only on the request, the route, and what it read through the host.
     #[serde(default)]
     pub(crate) pure: bool,
+    /// What is compared for each group; the outcomes are bits, the first the lowest.
+    #[serde(default)]
+    pub(crate) marks: Vec<GroupMark>,
+}
+
+/// When something holds. All given parts must; the host checks them without entering the sandbox.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Condition {
+    /// A boolean setting that must be on.
+    pub(crate) when_setting: Option<String>,
+    /// A request field that must be present, and equal where a value is given.
+    pub(crate) when_field: Option<FieldCondition>,
 }
 
 /// A condition on a request field.
@@ -123,6 +152,13 @@ pub(crate) struct FieldCondition {
     pub(crate) name: String,
     /// The value it must have, ASCII case aside.
     pub(crate) equals_ignore_case: Option<String>,
+}
+
+impl PolicyEntry {
+    /// When the policy has a say; nothing means always.
+    pub(crate) fn condition(&self) -> Condition {
+        Condition { when_setting: self.when_setting.clone(), when_field: self.when_field.clone() }
+    }
 }
 
 /// Why a manifest is refused.
@@ -177,7 +213,7 @@ impl Manifest {
         }
         match self.kind {
             Kind::Processor if self.codes.is_empty() => return invalid("a processor needs `[[codes]]`".to_owned()),
-            Kind::Processor if self.policy != Condition::default() => {
+            Kind::Processor if self.policy != PolicyEntry::default() => {
                 return invalid("`[policy]` is for policies".to_owned());
             }
             Kind::Policy if !self.codes.is_empty() => return invalid("`[[codes]]` is for processors".to_owned()),
@@ -192,7 +228,23 @@ impl Manifest {
                 return invalid(format!("request code {} appears twice", entry.code));
             }
         }
-        self.check_notices().map_or(Ok(()), invalid)
+        self.check_marks().or_else(|| self.check_notices()).map_or(Ok(()), invalid)
+    }
+
+    /// What is wrong with the marks.
+    fn check_marks(&self) -> Option<String> {
+        let glances = self.codes.iter().filter_map(|entry| entry.glance.as_ref());
+        let counts = glances.clone().map(|glance| glance.marks.len()).chain([self.policy.marks.len()]);
+        if let Some(count) = counts.max().filter(|count| *count > MARKS_MAX) {
+            return Some(format!("{count} marks, at most {MARKS_MAX} are allowed"));
+        }
+        if glances.flat_map(|glance| &glance.marks).any(|mark| *mark == Condition::default()) {
+            return Some("a mark of a glance needs `when-setting` or `when-field`".to_owned());
+        }
+        if !self.policy.marks.iter().all(GroupMark::is_complete) {
+            return Some("a mark of a policy needs either `equals` or `equals-field`".to_owned());
+        }
+        None
     }
 
     /// What is wrong with the notices.
@@ -265,6 +317,21 @@ mod tests {
         assert!(Manifest::parse(&format!("{head}kind = \"processor\"")).is_err());
         assert!(Manifest::parse(&LOOKUP.replace("processor", "policy")).is_err());
         assert!(Manifest::parse(&format!("{head}kind = \"policy\"")).is_ok());
+    }
+
+    #[test]
+    fn marks_are_numbered_conditions_and_comparisons() {
+        let glance = "[codes.glance]\nroute-by-field = \"topic\"\nmarks = [{ when-setting = \"orderMessageEnable\" }]";
+        let policy = "name = \"x\"\nversion = \"1\"\nkind = \"policy\"\n[policy]\nmarks = ";
+        let parse = |text: String| Manifest::parse(&text);
+
+        let manifest = parse(format!("{LOOKUP}{glance}")).unwrap();
+        assert_eq!(manifest.codes[0].glance.as_ref().unwrap().marks.len(), 1);
+        assert!(parse(format!("{LOOKUP}{}", glance.replace("when-setting = \"orderMessageEnable\"", ""))).is_err());
+        assert!(parse(format!("{LOOKUP}{}", glance.replace("route-by-field", "route-by-name"))).is_err());
+        assert!(parse(format!("{policy}[{{ of = \"cluster\", equals = \"c\" }}]")).is_ok());
+        assert!(parse(format!("{policy}[{{ of = \"cluster\" }}]")).is_err());
+        assert!(parse(format!("{policy}[{}]", "{ of = \"cluster\", equals = \"c\" },".repeat(33))).is_err());
     }
 
     const NOTICE: &str = r#"

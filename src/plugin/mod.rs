@@ -8,10 +8,13 @@
 //!
 //! No request code's number: what is answered, listed, filtered and refused is decided in the components.
 
+mod check;
 mod core;
 mod draft;
 mod encode;
 mod error;
+mod glance;
+mod group_marks;
 mod manifest;
 mod pace;
 mod registrants;

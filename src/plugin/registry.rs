@@ -21,14 +21,16 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 
+use super::check::Check;
 use super::core::Core;
 use super::error::{COMPONENT_SIZE_MAX, CatalogueError, RejectReason, Rejected};
+use super::glance::Glance;
+use super::group_marks::GroupMark;
 use super::manifest::{CodeEntry, Condition, Kind, Manifest, Run};
 use super::pace::Pace;
 use super::stock;
 use super::wasm::{Engine, InstanceParts, LogBudget, Prepared, SharedMemory, hex};
-use crate::config::java::{JavaKey, Kind as ValueKind};
-use crate::config::{Grant, PluginsConfig, PoliciesConfig, PolicyFailure, nearest};
+use crate::config::{Flag, Grant, PluginsConfig, PoliciesConfig, PolicyFailure, nearest};
 use crate::notify::{Event, Form};
 
 /// Every plugin in use.
@@ -51,6 +53,7 @@ pub(crate) struct Plugin {
     pub(crate) name: Arc<str>,
     memory: Arc<SharedMemory>,
     log: Arc<LogBudget>,
+    marks: Arc<[GroupMark]>,
     digest: [u8; 32],
     pace: Pace,
 }
@@ -70,6 +73,8 @@ pub(crate) struct Target {
     /// Index into the catalogue's plugins.
     pub(crate) plugin: usize,
     pub(crate) entry: CodeEntry,
+    /// What is looked at first; none when the plugin does not glance.
+    pub(crate) glance: Option<Arc<Glance>>,
     /// Whether the plugin came with the binary.
     pub(crate) is_embedded: bool,
 }
@@ -78,7 +83,9 @@ pub(crate) struct Target {
 #[derive(Clone, Debug)]
 pub(crate) struct PolicySlot {
     pub(crate) plugin: usize,
-    pub(crate) condition: Condition,
+    pub(crate) condition: Check,
+    /// What its manifest promises.
+    pub(crate) pure: bool,
     pub(crate) on_failure: PolicyFailure,
 }
 
@@ -146,9 +153,10 @@ impl Plugin {
         self.origin == Origin::Embedded || (!self.prepared.imports_wasi && self.pace.is_fast())
     }
 
-    /// Whether somebody has to [`note`](Self::note_call) how long its calls take. For an embedded plugin nobody has.
+    /// Whether somebody has to [`note`](Self::note_call) how long its calls take. For an embedded plugin nobody has,
+    /// nor for a policy, which runs where the route is written.
     pub(crate) fn is_timed(&self) -> bool {
-        self.origin != Origin::Embedded
+        self.origin != Origin::Embedded && self.manifest.kind == Kind::Processor
     }
 
     /// Notes how long a call took.
@@ -174,6 +182,7 @@ impl Plugin {
             grants: Arc::clone(&self.grants),
             memory: Arc::clone(&self.memory),
             log: Arc::clone(&self.log),
+            marks: Arc::clone(&self.marks),
         }
     }
 }
@@ -274,6 +283,7 @@ impl Loader<'_> {
             grants: Arc::new([]),
             memory: Arc::clone(&memory),
             log: Arc::default(),
+            marks: Arc::default(),
         };
         let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
         let mut manifest = Manifest::parse(&text)?;
@@ -282,6 +292,9 @@ impl Loader<'_> {
         }
         if prepared.imports_wasi && prepared.kind == Kind::Policy {
             return Err(RejectReason::PolicyWithWasi);
+        }
+        if manifest.codes.iter().any(|entry| entry.glance.is_some()) != prepared.glances() {
+            return Err(RejectReason::GlanceMismatch);
         }
         self.check_flags(&manifest)?;
         let grants = match &origin {
@@ -295,6 +308,7 @@ impl Loader<'_> {
         }
         Ok(Plugin {
             name: manifest.name.as_str().into(),
+            marks: manifest.policy.marks.as_slice().into(),
             manifest,
             origin,
             prepared,
@@ -329,9 +343,11 @@ impl Loader<'_> {
             ("when-setting", manifest.policy.when_setting.as_deref()),
         ];
         let of_notices = manifest.notices.iter().map(|form| ("when-setting", form.when_setting.as_deref()));
-        for (key, name) in named.into_iter().chain(of_notices) {
+        let marks = manifest.codes.iter().filter_map(|entry| entry.glance.as_ref()).flat_map(|glance| &glance.marks);
+        let of_marks = marks.map(|mark: &Condition| ("when-setting", mark.when_setting.as_deref()));
+        for (key, name) in named.into_iter().chain(of_notices).chain(of_marks) {
             if let Some(name) = name
-                && !JavaKey::find(name).is_some_and(|known| known.kind == ValueKind::Bool)
+                && Flag::named(name).is_none()
             {
                 return Err(RejectReason::NoSuchFlag { key, name: name.to_owned() });
             }
@@ -364,7 +380,8 @@ impl Loader<'_> {
         let index = self.plugins.len();
         for entry in &plugin.manifest.codes {
             let is_embedded = plugin.origin == Origin::Embedded;
-            let target = Target { plugin: index, entry: entry.clone(), is_embedded };
+            let glance = entry.glance.as_ref().and_then(Glance::new).map(Arc::new);
+            let target = Target { plugin: index, entry: entry.clone(), glance, is_embedded };
             if let Some(previous) = self.codes.insert(entry.code, target) {
                 let previous = &self.plugins[previous.plugin].name;
                 tracing::info!(code = entry.code, plugin = %plugin.name, "taken over from {previous}");
@@ -428,11 +445,13 @@ fn chain(
         match index {
             // A disabled policy may stay in the chain; no file that calls itself by its name takes its place.
             _ if config.disabled.contains(name) => {}
-            Some(index) => slots.push(PolicySlot {
-                plugin: index,
-                condition: plugins[index].manifest.policy.clone(),
-                on_failure: policies.failure_of(name),
-            }),
+            Some(index) => {
+                let condition = Check::new(&plugins[index].manifest.policy.condition());
+                let condition = condition.expect("the settings that it names were looked up when it was loaded");
+                let pure = plugins[index].manifest.policy.pure;
+                let on_failure = policies.failure_of(name);
+                slots.push(PolicySlot { plugin: index, condition, pure, on_failure });
+            }
             None => {
                 let known: Vec<_> = plugins.iter().filter(|p| is_policy(p)).map(|p| &*p.name).collect();
                 return Err(CatalogueError::UnknownPolicy { name: name.clone(), known: known.join(", ") });

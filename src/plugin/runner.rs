@@ -11,16 +11,17 @@ use bytes::{Bytes, BytesMut};
 use super::core::Core;
 use super::draft::{Draft, DraftBody};
 use super::encode;
-use super::manifest::Condition;
+use super::glance::{Glance, Verdict};
 use super::registry::{Catalogue, PolicySlot, Target};
 use super::request::Request;
 use super::view::RouteView;
-use super::wasm::{Call, CallError, Handling, Instance, Part};
-use crate::config::PolicyFailure;
+use super::wasm::{Call, CallError, Deadline, Handling, Instance, Part};
+use crate::config::{PolicyFailure, Snapshot};
 use crate::kv::Writes;
-use crate::memo::{Reads, Unfit};
-use crate::net::LogLimit;
+use crate::memo::{Fact, Reads, Unfit};
+use crate::net::{Connection, LogLimit};
 use crate::remoting::{Command, ResponseCode, SerializeType};
+use crate::route::Route;
 
 /// Lines about failing plugins in a second, on one thread.
 const FAILURE_LINES_MAX: u32 = 10;
@@ -43,8 +44,9 @@ pub(crate) struct Runner {
     catalogue: Arc<Catalogue>,
     core: Arc<Core>,
     limits: RunnerLimits,
+    deadline: Deadline,
     /// One place per plugin of the catalogue.
-    instances: Vec<Option<Instance>>,
+    instances: Vec<Option<Box<Instance>>>,
     /// A plugin that always fails must not fill the log.
     failures: LogLimit,
     /// What the next call reads into and builds up; one is made, and then used again and again.
@@ -79,7 +81,8 @@ impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
         let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
-        Self { catalogue, core, limits, instances, spare: None, reads: None, failures }
+        let deadline = Deadline::new(limits.deadline);
+        Self { catalogue, core, limits, deadline, instances, spare: None, reads: None, failures }
     }
 
     /// Appends a refusal.
@@ -88,10 +91,24 @@ impl Runner {
     }
 
     /// Lets the plugin of `target` answer, and appends the reply to `out`.
-    pub(crate) fn answer(&mut self, target: &Target, request: Request, out: &mut BytesMut) -> Answer {
-        let opaque = request.command.opaque;
-        let is_oneway = request.command.is_oneway();
+    pub(crate) fn answer(
+        &mut self,
+        target: &Target,
+        command: Command,
+        caller: &Connection,
+        out: &mut BytesMut,
+    ) -> Answer {
+        let opaque = command.opaque;
+        let is_oneway = command.is_oneway();
         self.reads_mut().begin((!target.entry.pure).then_some(Unfit::NoPromise));
+        let command = match &target.glance {
+            None => command,
+            Some(glance) => match self.answer_at_a_glance(target.plugin, glance, command, caller, out) {
+                None => return Answer::Done,
+                Some(command) => command,
+            },
+        };
+        let request = Request { command, caller: caller.clone() };
         let (request, mut handling) = self.process(target, request);
         let answer = if is_oneway { Answer::Done } else { self.reply(opaque, request, &mut handling, out) };
         handling.reset();
@@ -106,6 +123,43 @@ impl Runner {
 
     fn reads_mut(&mut self) -> &mut Reads {
         self.reads.get_or_insert_default()
+    }
+
+    /// Lets a processor decide at a glance. Gives the command back when it wants to look closer.
+    fn answer_at_a_glance(
+        &mut self,
+        plugin: usize,
+        glance: &Glance,
+        command: Command,
+        caller: &Connection,
+        out: &mut BytesMut,
+    ) -> Option<Command> {
+        let (opaque, is_oneway) = (command.opaque, command.is_oneway());
+        // One moment for the marks, and for the conditions of the policies.
+        let settings = self.core.settings.snapshot();
+        match self.glance(plugin, glance, &command, &settings) {
+            Ok(Verdict::LookCloser) => return Some(command),
+            Ok(Verdict::Route(..)) if is_oneway => {}
+            Ok(Verdict::Route(route, style)) => {
+                let head = encode::Head { opaque, serialize_type: self.limits.serialize_type, style, fields: None };
+                match self.first_policy(&command, &settings) {
+                    None => encode::route(&head, &route, None, out),
+                    Some(first) => {
+                        let request = Request { command, caller: caller.clone() };
+                        self.encode_view((first, &settings), request, &head, route, None, out);
+                    }
+                }
+            }
+            Err(error) => {
+                self.reads_mut().spoil(Unfit::Failed);
+                let request = Request { command, caller: caller.clone() };
+                let remark = self.complain(plugin, &request, false, &error);
+                if !is_oneway {
+                    self.refuse(ResponseCode::SYSTEM_BUSY, &remark, opaque, out);
+                }
+            }
+        }
+        None
     }
 
     fn reply(&mut self, opaque: i32, request: Request, handling: &mut Handling, out: &mut BytesMut) -> Answer {
@@ -141,35 +195,70 @@ impl Runner {
         };
         self.reads = Some(reads);
         if let Err(error) = outcome {
-            let name = &self.catalogue.plugins()[plugin].name;
-            let code = request.command.code;
-            self.failures.note(|suppressed| {
-                tracing::error!(
-                    plugin = %name, code, peer = %request.caller.peer(), wrote = handling.wrote, suppressed,
-                    "the plugin failed: {error}"
-                );
-            });
-            let remark = format!("plugin {name} is unavailable: {}", public_reason(&error));
             self.reads_mut().spoil(Unfit::Failed);
+            let remark = self.complain(plugin, &request, handling.wrote, &error);
             handling.draft = Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark);
         }
         (request, handling)
     }
 
+    /// Tells the log why a plugin failed, and returns what the client is told.
+    fn complain(&mut self, plugin: usize, request: &Request, wrote: bool, error: &CallError) -> String {
+        let name = &self.catalogue.plugins()[plugin].name;
+        let code = request.command.code;
+        self.failures.note(|suppressed| {
+            let peer = request.caller.peer();
+            tracing::error!(plugin = %name, code, %peer, wrote, suppressed, "the plugin failed: {error}");
+        });
+        format!("plugin {name} is unavailable: {}", public_reason(error))
+    }
+
+    /// Lets a processor decide at a glance, if it can.
+    fn glance(
+        &mut self,
+        plugin: usize,
+        glance: &Glance,
+        command: &Command,
+        settings: &Snapshot,
+    ) -> Result<Verdict, CallError> {
+        let sight = glance.look(command, settings, &self.core);
+        if let Some(topic) = command.field(glance.field()) {
+            self.reads_mut().note(|| Fact::route(topic, sight.route.as_ref()));
+        }
+        let mut instance = self.instance(plugin)?;
+        let known = &self.catalogue.plugins()[plugin];
+        let began = known.is_timed().then(|| self.core.clock.monotonic());
+        let answer = instance.glance(sight.arguments(command), self.deadline);
+        if let Some(began) = began {
+            known.note_call(self.core.clock.monotonic().saturating_sub(began));
+        }
+        let verdict = sight.verdict(answer?)?;
+        if !instance.is_spent() {
+            self.instances[plugin] = Some(instance);
+        }
+        Ok(verdict)
+    }
+
+    /// A plugin's instance, taken out. It is put back only after a good call: neither a trap nor a panic in between
+    /// leaves a broken one.
+    fn instance(&mut self, plugin: usize) -> Result<Box<Instance>, CallError> {
+        let known = &self.catalogue.plugins()[plugin];
+        match self.instances[plugin].take() {
+            Some(instance) => Ok(instance),
+            None => known.prepared.instantiate(known.parts(&self.core)).map(Box::new),
+        }
+    }
+
     /// Enters a plugin's instance, and drops the instance if it failed.
     fn enter(&mut self, plugin: usize, call: Call) -> (Call, Result<(), CallError>) {
-        let known = &self.catalogue.plugins()[plugin];
-        // Taken out, and put back only after a good call: neither a trap nor a panic in between leaves a broken one.
-        let mut instance = match self.instances[plugin].take() {
-            Some(instance) => instance,
-            None => match known.prepared.instantiate(known.parts(&self.core)) {
-                Ok(instance) => instance,
-                Err(error) => return (call, Err(error)),
-            },
+        let mut instance = match self.instance(plugin) {
+            Ok(instance) => instance,
+            Err(error) => return (call, Err(error)),
         };
+        let known = &self.catalogue.plugins()[plugin];
         // Reading the clock costs as much as half an entry.
         let began = known.is_timed().then(|| self.core.clock.monotonic());
-        let (call, outcome) = instance.enter(call, self.limits.deadline);
+        let (call, outcome) = instance.enter(call, self.deadline);
         if let Some(began) = began {
             known.note_call(self.core.clock.monotonic().saturating_sub(began));
         }
@@ -184,46 +273,70 @@ impl Runner {
         (call, outcome)
     }
 
-    fn encode(&mut self, request: Request, handling: &Handling, out: &mut BytesMut) {
+    fn encode(&mut self, request: Request, handling: &mut Handling, out: &mut BytesMut) {
         let opaque = request.command.opaque;
         let serialize_type = self.limits.serialize_type;
-        let draft = &handling.draft;
+        let (draft, routes) = (&handling.draft, &mut handling.routes);
         let DraftBody::Route { route, style, order_topic_conf } = &draft.body else {
             return encode::reply(draft, opaque, serialize_type, out);
         };
-        let route = handling.route(*route).expect("the handle was checked when it came");
-        let order_topic_conf = order_topic_conf.as_deref();
-        let active = self.catalogue.chain().iter().any(|slot| holds(&slot.condition, &request, &self.core));
+        // The call is over, so nobody will name the handle again.
+        let route = routes.swap_remove(*route as usize - 1);
         let head = encode::Head { opaque, serialize_type, style: *style, fields: draft.fields.as_ref() };
-        if !active {
-            return encode::route(&head, route, order_topic_conf, out);
-        }
-        match self.apply_policies(request, RouteView::new(route.clone())) {
-            Ok(view) => encode::view(&head, &view, order_topic_conf, out),
-            Err(failure) => encode::reply(&failure, opaque, serialize_type, out),
+        let order_topic_conf = order_topic_conf.as_deref();
+        let settings = self.core.settings.snapshot();
+        match self.first_policy(&request.command, &settings) {
+            None => encode::route(&head, &route, order_topic_conf, out),
+            Some(first) => self.encode_view((first, &settings), request, &head, route, order_topic_conf, out),
         }
     }
 
-    /// Lets every policy whose condition holds look at the route, in the operator's order.
-    fn apply_policies(&mut self, mut request: Request, mut view: RouteView) -> Result<RouteView, Box<Draft>> {
+    /// The first policy of the chain that has a say about a request.
+    fn first_policy(&self, command: &Command, settings: &Snapshot) -> Option<usize> {
+        self.catalogue.chain().iter().position(|slot| slot.condition.holds(command, settings))
+    }
+
+    /// Appends a reply with a route as the policies leave it.
+    fn encode_view(
+        &mut self,
+        (first, settings): (usize, &Snapshot),
+        request: Request,
+        head: &encode::Head<'_>,
+        route: Route,
+        order_topic_conf: Option<&str>,
+        out: &mut BytesMut,
+    ) {
+        match self.apply_policies(first, settings, request, route) {
+            Ok(view) => encode::view(head, &view, order_topic_conf, out),
+            Err(failure) => encode::reply(&failure, head.opaque, head.serialize_type, out),
+        }
+    }
+
+    /// Lets every policy whose condition holds look at the route, in the operator's order, from the `first` that does.
+    fn apply_policies(
+        &mut self,
+        first: usize,
+        settings: &Snapshot,
+        mut request: Request,
+        route: Route,
+    ) -> Result<Box<RouteView>, Box<Draft>> {
         let catalogue = Arc::clone(&self.catalogue);
-        for PolicySlot { plugin, condition, on_failure } in catalogue.chain() {
-            if !holds(condition, &request, &self.core) {
+        let mut view = Box::new(RouteView::new(route));
+        for PolicySlot { plugin, condition, pure, on_failure } in &catalogue.chain()[first..] {
+            if !condition.holds(&request.command, settings) {
                 continue;
             }
-            if !condition.pure {
+            if !pure {
                 self.reads_mut().spoil(Unfit::NoPromise);
             }
-            let before = view.clone();
+            let before = view.changed().clone();
             let reads = self.reads.take().unwrap_or_default();
-            let call = Call { request, reads, part: Part::Select(Box::new(view)) };
-            let (call, outcome) = self.enter(*plugin, call);
+            let (call, outcome) = self.enter(*plugin, Call { request, reads, part: Part::Select(view) });
             let Call { request: returned, reads, part: Part::Select(selected) } = call else {
                 unreachable!("a call keeps its part");
             };
             self.reads = Some(reads);
-            request = returned;
-            view = *selected;
+            (request, view) = (returned, selected);
             if let Err(error) = outcome {
                 self.reads_mut().spoil(Unfit::Failed);
                 let name = &catalogue.plugins()[*plugin].name;
@@ -232,7 +345,7 @@ impl Runner {
                     tracing::error!(policy = %name, %peer, ?on_failure, suppressed, "the policy failed: {error}");
                 });
                 match on_failure {
-                    PolicyFailure::Skip => view = before,
+                    PolicyFailure::Skip => view.restore(before),
                     PolicyFailure::Close => {
                         let remark = format!("policy {name} is unavailable: {}", public_reason(&error));
                         return Err(Box::new(Draft::failure(ResponseCode::SYSTEM_BUSY.0, remark)));
@@ -258,18 +371,6 @@ fn public_reason(error: &CallError) -> &'static str {
         CallError::Trap(_) | CallError::Spent => "it failed",
         CallError::Instantiate(_) => "it could not be started",
     }
-}
-
-/// Whether a policy has a say about this request.
-fn holds(condition: &Condition, request: &Request, core: &Core) -> bool {
-    let setting = condition.when_setting.as_deref().is_none_or(|key| core.settings.flag(key));
-    setting
-        && condition.when_field.as_ref().is_none_or(|wanted| {
-            let value = request.field(&wanted.name);
-            value.is_some_and(|value| {
-                wanted.equals_ignore_case.as_deref().is_none_or(|wanted| value.eq_ignore_ascii_case(wanted))
-            })
-        })
 }
 
 impl Pending {

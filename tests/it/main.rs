@@ -9,6 +9,7 @@ mod connections;
 mod crashes;
 mod differential;
 mod durability;
+mod glance;
 mod goodbye;
 mod guests;
 mod harness;

@@ -155,7 +155,7 @@ fn every_interface_has_its_host_file_and_every_host_file_its_interface() {
     };
 
     // The world is no interface, and the roles are what plugins export: the host calls them.
-    let interfaces = stems("wit", "wit", &["world", "processor", "route_policy"]);
+    let interfaces = stems("wit", "wit", &["world", "glance", "processor", "route_policy"]);
     let hosts = stems("src/plugin/wasm/host", "rs", &["mod"]);
 
     assert_eq!(interfaces, hosts);

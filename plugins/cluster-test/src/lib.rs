@@ -27,7 +27,8 @@ fn ask_upstream() -> Outcome {
     let environment = settings::get("productEnvName").unwrap_or_default();
     let refusal = route_reply::not_found();
     reply::fail(refusal.code, &refusal.remark);
-    if let Err(WriteError::Denied(why) | WriteError::Invalid(why)) = reply::forward(&environment) {
+    if let Err(error) = reply::forward(&environment) {
+        let (WriteError::Denied(why) | WriteError::Invalid(why) | WriteError::Unavailable(why)) = error;
         log::write(log::Level::Warn, &["the product environment cannot be asked: ", &why].concat());
     }
     Ok(())

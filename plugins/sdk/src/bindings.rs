@@ -18,6 +18,25 @@ pub mod processor {
     });
 }
 
+#[cfg(feature = "processor")]
+pub mod glance {
+    // What `glancing-processor` has beyond `request-processor`; a component may be made of several worlds.
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package fingerpost:sdk;
+            world glance {
+                export fingerpost:nameserver/glance@0.1.0;
+            }
+        ",
+        world: "fingerpost:sdk/glance",
+        pub_export_macro: true,
+        export_macro_name: "export_glance",
+        default_bindings_module: "fingerpost_sdk::bindings::glance",
+        runtime_path: "fingerpost_sdk::bindings::rt",
+    });
+}
+
 #[cfg(feature = "policy")]
 pub mod policy {
     wit_bindgen::generate!({

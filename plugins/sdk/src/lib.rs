@@ -21,6 +21,9 @@
 //! export_processor!(Greeter);
 //! ```
 //!
+//! A processor whose usual answer is a route, and which decides that on a few numbers, is `Glancing` as well: that costs
+//! a fraction of a call of `handle`.
+//!
 //! A **policy** decides which part of a route a client is shown; it implements `Policy`, is exported with
 //! `export_policy!`, and works on `route_view`.
 //!
@@ -56,6 +59,8 @@ pub mod code;
 pub mod java;
 pub mod json;
 
+#[cfg(feature = "processor")]
+mod glance;
 #[cfg(any(feature = "processor", feature = "policy"))]
 mod panic;
 #[cfg(feature = "policy")]
@@ -85,6 +90,8 @@ pub use bindings::processor::fingerpost::nameserver::{
 // A crate graph that asks for both roles (a check of the whole workspace) gets the processor's; they are alike.
 #[cfg(all(feature = "policy", not(feature = "processor")))]
 pub use bindings::policy::fingerpost::nameserver::{clock, kv, log, request, settings, types};
+#[cfg(feature = "processor")]
+pub use glance::{Glancing, Sight, Verdict, glance};
 #[cfg(any(feature = "processor", feature = "policy"))]
 #[doc(hidden)]
 pub use panic::report_panics;

@@ -17,9 +17,26 @@ pub trait Processor {
     fn handle(code: i32) -> Outcome;
 }
 
-/// Makes a component of a [`Processor`]: once per crate, at its root.
+/// Makes a component of a [`Processor`]: once per crate, at its root. One that is [`Glancing`](crate::Glancing) says so
+/// after its name: `export_processor!(Plugin, glancing)`.
 #[macro_export]
 macro_rules! export_processor {
+    ($plugin:ty, glancing) => {
+        $crate::export_processor!($plugin);
+
+        impl $crate::bindings::glance::exports::fingerpost::nameserver::glance::Guest for FingerpostExport {
+            fn glance(code: i32, version: i32, route: u32, marks: u32) -> u32 {
+                $crate::glance::<$plugin>(code, version, route, marks)
+            }
+        }
+
+        #[allow(unsafe_code, reason = "an export of a component is a symbol with a name of the contract's")]
+        const _: () = {
+            $crate::bindings::glance::export_glance!(
+                FingerpostExport with_types_in $crate::bindings::glance
+            );
+        };
+    };
     ($plugin:ty) => {
         #[doc(hidden)]
         struct FingerpostExport;

@@ -42,7 +42,7 @@ impl Refusal {
 impl From<WriteError> for Refusal {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Denied(why) | WriteError::Invalid(why) => Self::error(why),
+            WriteError::Denied(why) | WriteError::Invalid(why) | WriteError::Unavailable(why) => Self::error(why),
         }
     }
 }

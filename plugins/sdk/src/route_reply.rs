@@ -32,10 +32,11 @@ pub fn order_topic_conf() -> Option<String> {
 }
 
 fn style() -> JsonStyle {
+    style_for(request::version(), || field::boolean("acceptStandardJsonOnly") == Some(true))
+}
+
+/// The style that a client of that version reads, if it does not say that it accepts standard JSON only.
+pub fn style_for(version: i32, accepts_standard_only: impl FnOnce() -> bool) -> JsonStyle {
     // Old Go clients take `"0"` for a broker id of text, and read it as 0 whatever it says: the gate has to be exact.
-    if request::version() >= STANDARD_JSON_SINCE || field::boolean("acceptStandardJsonOnly") == Some(true) {
-        JsonStyle::Standard
-    } else {
-        JsonStyle::BareKeys
-    }
+    if version >= STANDARD_JSON_SINCE || accepts_standard_only() { JsonStyle::Standard } else { JsonStyle::BareKeys }
 }

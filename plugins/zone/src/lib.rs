@@ -1,11 +1,11 @@
 //! `zone` is a policy: a client that asks for it is shown the brokers of its own zone, and the slaves of groups whose master
 //! is gone, wherever they stand, so that what is stored there can still be read. Java: `ZoneRouteRPCHook`.
 
-use fingerpost_sdk::route_view::{self, BrokerGroup};
+use fingerpost_sdk::route_view::{self, GroupOutline};
 use fingerpost_sdk::{Policy, export_policy, java, request};
 
-/// Java: `MixAll.MASTER_ID`.
-const MASTER: i64 = 0;
+/// The mark of the manifest: the group is in the client's zone.
+const SAME_ZONE: u32 = 1;
 
 struct Zone;
 
@@ -14,22 +14,19 @@ impl Policy for Zone {
 
     /// Runs when the request's `__ZONE_MODE` is true.
     fn select() {
-        let Some(zone) = request::field("__ZONE_NAME").filter(|name| !java::is_blank(name)) else {
+        let groups = route_view::outline();
+        let near: Vec<u32> = (0..).zip(&groups).filter(|(_, group)| is_near(group)).map(|(i, _)| i).collect();
+        if near.len() == groups.len() || request::field("__ZONE_NAME").is_none_or(|name| java::is_blank(&name)) {
             return;
-        };
-        let groups = route_view::groups();
-        let near: Vec<u32> = (0..).zip(&groups).filter(|(_, group)| is_near(group, &zone)).map(|(i, _)| i).collect();
-        // Nothing near is an empty route, and a success; the client waits for its zone.
-        if near.len() < groups.len() {
-            route_view::keep(&near);
         }
+        // Nothing near is an empty route, and a success; the client waits for its zone.
+        route_view::keep(&near);
     }
 }
 
 /// A master without a zone is in no zone.
-fn is_near(group: &BrokerGroup, zone: &str) -> bool {
-    let has_master = group.addresses.iter().any(|member| member.broker_id == MASTER);
-    !has_master || group.zone_name.as_deref().is_some_and(|name| java::equals_ignore_case(name, zone))
+fn is_near(group: &GroupOutline) -> bool {
+    !group.has_master || group.marks & SAME_ZONE != 0
 }
 
 export_policy!(Zone);
@@ -37,28 +34,21 @@ export_policy!(Zone);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fingerpost_sdk::route_view::BrokerAddress;
 
-    fn group(zone_name: Option<&str>, broker_id: i64) -> BrokerGroup {
-        BrokerGroup {
-            broker_name: "a".into(),
-            cluster: "c".into(),
-            zone_name: zone_name.map(Into::into),
-            enable_acting_master: false,
-            addresses: vec![BrokerAddress { broker_id, address: "host:1".into() }],
-        }
+    fn group(marks: u32, has_master: bool) -> GroupOutline {
+        let smallest_id = i64::from(!has_master);
+        GroupOutline { marks, members: 1, smallest_id, has_master, enable_acting_master: false, perm: None }
     }
 
     #[test]
-    fn a_master_is_near_in_its_own_zone_only_and_in_any_case() {
-        assert!(is_near(&group(Some("Z1"), 0), "z1"));
-        assert!(!is_near(&group(Some("z2"), 0), "z1"));
-        assert!(!is_near(&group(None, 0), "z1"));
+    fn a_master_is_near_in_its_own_zone_only() {
+        assert!(is_near(&group(SAME_ZONE, true)));
+        assert!(!is_near(&group(0, true)));
     }
 
     #[test]
     fn slaves_without_a_master_are_near_everywhere() {
-        assert!(is_near(&group(Some("z2"), 1), "z1"));
-        assert!(is_near(&group(None, 1), "z1"));
+        assert!(is_near(&group(0, false)));
+        assert!(is_near(&group(SAME_ZONE, false)));
     }
 }

@@ -25,6 +25,21 @@ pub struct Settings {
     writer: Mutex<Writer>,
 }
 
+/// A boolean setting, found once by its name and then read without it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Flag(usize);
+
+impl Flag {
+    /// The setting of a name; none for a name that is no boolean setting.
+    pub fn named(name: &str) -> Option<Self> {
+        KEYS.iter().position(|key| key.name == name && is_switch(key)).map(Self)
+    }
+}
+
+fn is_switch(key: &JavaKey) -> bool {
+    key.kind == Kind::Bool && key.is_always_shown()
+}
+
 /// What an update starts from.
 #[derive(Clone, Debug)]
 struct Writer {
@@ -39,6 +54,8 @@ pub struct Snapshot {
     version: u64,
     switches: Switches,
     flags: HashMap<&'static str, bool>,
+    /// The same, for each of [`KEYS`].
+    switched_on: Box<[bool]>,
     texts: HashMap<String, String>,
 }
 
@@ -235,6 +252,11 @@ impl Snapshot {
         self.flags.get(key).copied().unwrap_or(false)
     }
 
+    /// Whether a boolean setting is on.
+    pub fn is_on(&self, flag: Flag) -> bool {
+        self.switched_on[flag.0]
+    }
+
     /// As [`Settings::get`].
     pub fn get(&self, key: &str) -> Option<&str> {
         self.texts.get(key).map(String::as_str)
@@ -252,10 +274,12 @@ impl Writer {
     fn snapshot(&self, version: u64) -> Snapshot {
         let mut texts = java::view(&self.config, &self.extras);
         texts.retain(|key, _| !java::is_secret(key));
-        let switch = |key: &&JavaKey| key.kind == Kind::Bool && key.is_always_shown();
-        let is_on = |key: &JavaKey| texts.get(key.name).is_some_and(|value| value == "true");
-        let flags = KEYS.iter().filter(switch).map(|key| (key.name, is_on(key))).collect();
-        Snapshot { version, switches: Switches::of(&self.config), flags, texts: texts.into_iter().collect() }
+        let is_on = |key: &JavaKey| is_switch(key) && texts.get(key.name).is_some_and(|value| value == "true");
+        let switched_on: Box<[bool]> = KEYS.iter().map(is_on).collect();
+        let flags = KEYS.iter().zip(&switched_on).filter(|(key, _)| is_switch(key));
+        let flags = flags.map(|(key, on)| (key.name, *on)).collect();
+        let switches = Switches::of(&self.config);
+        Snapshot { version, switches, flags, switched_on, texts: texts.into_iter().collect() }
     }
 
     // Java: `Configuration.update`, but for the allow-list, the ranges and the file.

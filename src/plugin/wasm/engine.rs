@@ -22,6 +22,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 const WASM_STACK_MAX: usize = 256 * 1024;
 
 const PROCESSOR: &str = "fingerpost:nameserver/processor@0.1.0";
+const GLANCE: &str = "fingerpost:nameserver/glance@0.1.0";
 const ROUTE_POLICY: &str = "fingerpost:nameserver/route-policy@0.1.0";
 
 /// Why a component cannot be used.
@@ -85,8 +86,11 @@ impl Engine {
         let pre = linked.map_err(|error| PrepareError::Import { role, reason: format!("{error:#}") })?;
         let entry = if kind == Kind::Processor { "handle" } else { "select" };
         let export = |name| component.get_export_index(Some(&interface), name).ok_or(PrepareError::NoRole);
+        let glance = component.get_export_index(None, GLANCE).filter(|_| kind == Kind::Processor);
+        let glance = glance.and_then(|interface| component.get_export_index(Some(&interface), "glance"));
         Ok(Prepared {
             describe: export("describe")?,
+            glance,
             entry: export(entry)?,
             kind,
             imports_wasi: imports_wasi(&self.engine, &component),

@@ -17,6 +17,7 @@ use super::state::{Call, PluginState};
 use super::wasi;
 use crate::config::Grant;
 use crate::plugin::core::Core;
+use crate::plugin::group_marks::GroupMark;
 use crate::plugin::manifest::Kind;
 
 /// `describe` gets this long: it returns a constant.
@@ -33,6 +34,7 @@ pub(crate) struct Prepared {
     pub(crate) imports_wasi: bool,
     pub(super) describe: ComponentExportIndex,
     pub(super) entry: ComponentExportIndex,
+    pub(super) glance: Option<ComponentExportIndex>,
     pub(super) pre: InstancePre<PluginState>,
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct InstanceParts {
     pub(crate) memory: Arc<SharedMemory>,
     /// Counts the log lines of all of them.
     pub(crate) log: Arc<LogBudget>,
+    /// What a policy is told of each group.
+    pub(crate) marks: Arc<[GroupMark]>,
 }
 
 /// Why a call did not end well. None of these is the client's fault.
@@ -67,12 +71,29 @@ pub(crate) enum CallError {
     Instantiate(String),
 }
 
+/// How long a call may take, worked out once for all calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    after: Duration,
+    ticks: u64,
+}
+
+impl Deadline {
+    pub(crate) fn new(after: Duration) -> Self {
+        Self { after, ticks: ticks(after) }
+    }
+}
+
 /// A live instance.
 pub(crate) struct Instance {
     imports_wasi: bool,
     store: Store<PluginState>,
     entry: Entry,
+    glance: Option<GlanceFunc>,
 }
+
+/// Code, version, route, marks; and what to do.
+type GlanceFunc = TypedFunc<(i32, i32, u32, u32), (u32,)>;
 
 enum Entry {
     Handle(TypedFunc<(i32,), ()>),
@@ -80,6 +101,11 @@ enum Entry {
 }
 
 impl Prepared {
+    /// Whether it is a processor that wants a first look.
+    pub(crate) fn glances(&self) -> bool {
+        self.glance.is_some()
+    }
+
     /// The manifest's text. Runs in a store of its own, which is thrown away.
     pub(crate) fn describe(&self, parts: InstanceParts) -> Result<String, CallError> {
         let (mut store, instance) = self.store(parts)?;
@@ -97,8 +123,11 @@ impl Prepared {
             Kind::Processor => instance.get_typed_func(&mut store, self.entry).map(Entry::Handle),
             Kind::Policy => instance.get_typed_func(&mut store, self.entry).map(Entry::Select),
         };
-        let entry = entry.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
-        Ok(Instance { imports_wasi: self.imports_wasi, store, entry })
+        let no_such = |error: wasmtime::Error| CallError::Instantiate(format!("{error:#}"));
+        let entry = entry.map_err(no_such)?;
+        let glance = self.glance.map(|export| instance.get_typed_func(&mut store, export));
+        let glance = glance.transpose().map_err(no_such)?;
+        Ok(Instance { imports_wasi: self.imports_wasi, store, entry, glance })
     }
 
     fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
@@ -113,6 +142,8 @@ impl Prepared {
             wasi_resources: wasi::resources(),
             limits: InstanceLimits::new(parts.memory),
             log: parts.log,
+            marks: parts.marks,
+            is_glancing: false,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
@@ -128,26 +159,47 @@ impl Instance {
     /// Enters the guest with a call and gives the call back, whatever happened to the guest.
     ///
     /// After an error the instance must be dropped.
-    pub(crate) fn enter(&mut self, call: Call, deadline: Duration) -> (Call, Result<(), CallError>) {
+    pub(crate) fn enter(&mut self, call: Call, deadline: Deadline) -> (Call, Result<(), CallError>) {
         let code = call.request.command.code;
-        let state = self.store.data_mut();
-        state.call = Some(call);
-        if self.imports_wasi {
-            state.deadline = state.core.clock.monotonic() + deadline;
-        }
-        // The deadline is absolute, so it is set before every entry.
-        self.store.set_epoch_deadline(ticks(deadline));
+        self.store.data_mut().call = Some(call);
+        self.begin(deadline);
         let entered = match &self.entry {
             Entry::Handle(handle) => handle.call(&mut self.store, (code,)),
             Entry::Select(select) => select.call(&mut self.store, ()),
         };
         let mut outcome = entered.map_err(|error| call_error(&error));
-        let state = self.store.data_mut();
-        let call = state.call.take().expect("nothing else takes the call");
-        if outcome.is_ok() && (!state.resources.is_empty() || state.limits.was_refused()) {
+        let call = self.store.data_mut().call.take().expect("nothing else takes the call");
+        if outcome.is_ok() && self.is_spent() {
             outcome = Err(CallError::Spent);
         }
         (call, outcome)
+    }
+
+    /// Enters the guest for a first look, without a call: there is nothing for it to ask.
+    ///
+    /// After an error the instance must be dropped.
+    pub(crate) fn glance(&mut self, arguments: (i32, i32, u32, u32), deadline: Deadline) -> Result<u32, CallError> {
+        self.begin(deadline);
+        let Some(glance) = &self.glance else { return Ok(0) };
+        self.store.data_mut().is_glancing = true;
+        let answer = glance.call(&mut self.store, arguments);
+        self.store.data_mut().is_glancing = false;
+        answer.map(|(answer,)| answer).map_err(|error| call_error(&error))
+    }
+
+    /// Whether it must be replaced although it did nothing wrong.
+    pub(crate) fn is_spent(&self) -> bool {
+        let state = self.store.data();
+        !state.resources.is_empty() || state.limits.was_refused()
+    }
+
+    fn begin(&mut self, deadline: Deadline) {
+        if self.imports_wasi {
+            let state = self.store.data_mut();
+            state.deadline = state.core.clock.monotonic() + deadline.after;
+        }
+        // The deadline is absolute, so it is set before every entry.
+        self.store.set_epoch_deadline(deadline.ticks);
     }
 }
 

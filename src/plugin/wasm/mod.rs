@@ -13,6 +13,6 @@ mod wasi;
 pub(super) use cache::hex;
 pub(super) use engine::{Engine, PrepareError};
 pub(super) use host::log::LogBudget;
-pub(super) use instance::{CallError, Instance, InstanceParts, Prepared};
+pub(super) use instance::{CallError, Deadline, Instance, InstanceParts, Prepared};
 pub(super) use limits::SharedMemory;
 pub(super) use state::{Call, Handling, Part};

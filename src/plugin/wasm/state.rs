@@ -16,6 +16,7 @@ use crate::kv::Writes;
 use crate::memo::{Fact, Reads, Unfit};
 use crate::plugin::core::Core;
 use crate::plugin::draft::Draft;
+use crate::plugin::group_marks::GroupMark;
 use crate::plugin::request::Request;
 use crate::plugin::view::RouteView;
 use crate::route::{Route, Tables};
@@ -43,6 +44,10 @@ pub(crate) struct PluginState {
     pub(crate) wasi_resources: ResourceTable,
     pub(super) limits: InstanceLimits,
     pub(crate) log: Arc<LogBudget>,
+    /// What the policy is told of each group.
+    pub(crate) marks: Arc<[GroupMark]>,
+    /// Whether it is in `glance.glance`, which has no call: what it may know, it was told.
+    pub(super) is_glancing: bool,
 }
 
 /// One entry into a guest.
@@ -118,6 +123,19 @@ impl PluginState {
         }
     }
 
+    /// What a policy looks at, and for whom.
+    pub(crate) fn looked_at(&self) -> wasmtime::Result<(&Request, &RouteView)> {
+        match &self.call {
+            Some(Call { request, part: Part::Select(view), .. }) => Ok((request, view)),
+            _ => Err(outside()),
+        }
+    }
+
+    /// Whether this is a moment at which log lines are written: all but the making of an instance, and `describe`.
+    pub(crate) fn may_log(&self) -> wasmtime::Result<()> {
+        if self.is_glancing { Ok(()) } else { self.request().map(drop) }
+    }
+
     pub(crate) fn view(&mut self) -> wasmtime::Result<&mut RouteView> {
         match self.call.as_mut().map(|call| &mut call.part) {
             Some(Part::Select(view)) => Ok(view),
@@ -170,11 +188,13 @@ impl PluginState {
     ///
     /// The inner error is the guest's to handle; the outer one is a call outside `handle`.
     pub(crate) fn begin_write(&mut self, grant: Grant) -> wasmtime::Result<Result<(), String>> {
-        let granted = self.grants.contains(&grant);
-        let handling = self.handling()?;
-        if !granted {
-            return Ok(Err(format!("the plugin has no grant {}", grant.name())));
+        self.request()?;
+        if let Err(reason) = self.is_granted(grant) {
+            return Ok(Err(reason));
         }
+        let Ok(handling) = self.handling() else {
+            return Ok(Err("a policy shows what there is; it writes nothing".to_owned()));
+        };
         if !handling.may_write {
             return Ok(Err("this request code runs on a worker; writes need `run = \"lane\"`".to_owned()));
         }
@@ -186,7 +206,7 @@ impl PluginState {
         Ok(Ok(()))
     }
 
-    /// Whether the plugin has a grant that is not about writing.
+    /// Whether the plugin has a grant.
     pub(crate) fn is_granted(&self, grant: Grant) -> Result<(), String> {
         if self.grants.contains(&grant) { Ok(()) } else { Err(format!("the plugin has no grant {}", grant.name())) }
     }

@@ -6,7 +6,7 @@ use super::super::bindings::fingerpost::nameserver::kv;
 use super::super::state::PluginState;
 use super::types::WriteError;
 use crate::config::Grant;
-use crate::kv::Table;
+use crate::kv::{Table, WriteError as Refused};
 use crate::memo::Fact;
 
 impl kv::Host for PluginState {
@@ -31,7 +31,7 @@ impl kv::Host for PluginState {
             return Ok(Err(WriteError::Denied(reason)));
         }
         let ticket = self.handling()?.writes.get_or_insert_default().track();
-        Ok(invalid(self.core.kv.put(&namespace, &key, value.as_deref(), ticket)))
+        Ok(refused(self.core.kv.put(&namespace, &key, value.as_deref(), ticket)))
     }
 
     fn delete(&mut self, namespace: String, key: String) -> wasmtime::Result<Result<(), WriteError>> {
@@ -39,7 +39,7 @@ impl kv::Host for PluginState {
             return Ok(Err(WriteError::Denied(reason)));
         }
         let ticket = self.handling()?.writes.get_or_insert_default().track();
-        Ok(invalid(self.core.kv.delete(&namespace, &key, ticket)))
+        Ok(refused(self.core.kv.delete(&namespace, &key, ticket)))
     }
 }
 
@@ -54,6 +54,9 @@ impl PluginState {
 }
 
 /// A write that was not even queued. One that fails later is told by `reply.when-durable`.
-fn invalid(outcome: Result<(), crate::kv::WriteError>) -> Result<(), WriteError> {
-    outcome.map_err(|error| WriteError::Invalid(error.to_string()))
+fn refused(outcome: Result<(), Refused>) -> Result<(), WriteError> {
+    outcome.map_err(|error| match error {
+        Refused::TooLong { .. } => WriteError::Invalid(error.to_string()),
+        _ => WriteError::Unavailable(error.to_string()),
+    })
 }

@@ -47,7 +47,7 @@ impl Second {
 
 impl log::Host for PluginState {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        self.request()?;
+        self.may_log()?;
         let Some(dropped) = self.log.take(self.core.clock.now()) else { return Ok(()) };
         let plugin = &*self.name;
         if dropped > 0 {

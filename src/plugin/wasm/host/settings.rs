@@ -34,7 +34,7 @@ impl settings::Host for PluginState {
             }
             Err(error) => {
                 tracing::error!(%error, "settings could not be remembered, nothing was changed");
-                Ok(Err(WriteError::Invalid(error.to_string())))
+                Ok(Err(WriteError::Unavailable(error.to_string())))
             }
         }
     }
