@@ -6,6 +6,7 @@ mod bad_input;
 mod captures;
 mod cluster_test;
 mod connections;
+mod contract;
 mod crashes;
 mod differential;
 mod durability;
