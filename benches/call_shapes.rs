@@ -22,14 +22,24 @@ use fingerpost::remoting::{Command, Response, ResponseCode, SerializeType};
 use fingerpost::route::{Connection, ConnectionId, Registration, Route, RouteTable, TopicConfig, TopicTable};
 use fingerpost::server::NameServer;
 
+/// What sockets cost one request, in ns: the CPU of the floor in `benches/lookups`, at D=16 and at D=1.
+///
+/// A server that spends them as well answers with a plugin this share of what it answers without:
+/// (native + sockets) / (with the plugin + sockets).
+const SOCKETS: [f64; 2] = [550.0, 5800.0];
+
 /// Long enough that reading the clock does not count, short enough to fit between two interruptions.
 const BATCH: usize = 500;
 
 fn main() {
     let rounds = if common::is_quick() { 40 } else { 400 };
     let home = tempfile::tempdir().expect("a temporary directory can be made");
-    let mut plain = Host::start(home.path(), "plain", false);
-    let mut acting = Host::start(home.path(), "acting", true);
+    let mut plain = Host::start(home.path(), "plain", |_| {});
+    let mut acting = Host::start(home.path(), "acting", |config| config.route.support_acting_master = true);
+    let mut crowded = Host::start(home.path(), "crowded", |config| {
+        config.plugins.dirs.push(copies_of_zone(home.path()));
+        config.policies.chain = std::iter::once("zone".to_owned()).chain((1..8).map(copy_of_zone)).collect();
+    });
     let native = Native::new();
     let clock = SystemClock::default();
 
@@ -39,19 +49,21 @@ fn main() {
     let mut rows = [
         Row::new("decode the header, and no more", lookup(105, &[])),
         Row::new("native: decode, look up, encode; no plugin", lookup(105, &[])),
-        Row::new("empty call (`nop`), error reply", lookup(9100, &[])),
-        Row::new("chosen: scalars in, topic and route stay in the host (`lookup`)", lookup(105, &[])),
+        Row::new("chosen: decided at a glance; topic and route stay in the host (`lookup`)", lookup(105, &[])),
         Row::new("the same, acting-master active", lookup(105, &[])),
         Row::new("the same, zone active", lookup(105, &zone)),
         Row::new("the same, both active", lookup(105, &zone)),
-        Row::new("like chosen, in a plugin that was dropped in", lookup(9101, &[])),
+        Row::new("the same, eight policies active: zone and copies of it", lookup(105, &zone)),
+        Row::new("`handle` with two imports, in a plugin that was dropped in", lookup(9101, &[])),
         Row::new("topic copied through the sandbox", lookup(9102, &[])),
         Row::new("whole route copied through the sandbox, and encoded there", lookup(9103, &[])),
+        Row::new("empty call (`nop`), error reply", lookup(9100, &[])),
     ];
     let mut run = |index: usize, frame: &Bytes, out: &mut BytesMut| match index {
         0 => drop(std::hint::black_box(Command::decode(frame.clone()).expect("a valid frame"))),
         1 => native.write(frame, out),
-        4 | 6 => acting.answer(frame, out),
+        3 | 5 => acting.answer(frame, out),
+        6 => crowded.answer(frame, out),
         _ => plain.answer(frame, out),
     };
 
@@ -62,7 +74,7 @@ fn main() {
             out.clear();
             run(index, frame, &mut out);
         });
-        if !matches!(index, 0 | 2) {
+        if !matches!(index, 0 | 10) {
             out.clear();
             run(index, &row.shape.frames[0], &mut out);
             let answer = Command::decode(out.split().freeze()).expect("a valid reply");
@@ -133,14 +145,14 @@ struct Host {
 }
 
 impl Host {
-    fn start(home: &Path, name: &str, acting_master: bool) -> Self {
+    fn start(home: &Path, name: &str, edit: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
         config.net.listen_port = 0;
         config.kv.path = home.join(name).join("kvConfig.json");
-        config.route.support_acting_master = acting_master;
         config.plugins.dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/guests")];
         config.plugins.cache_dir = Place::At(home.join("cache"));
+        edit(&mut config);
         let mut overlay = Overlay::default();
         overlay.path = Some(home.join(name).join("overlay.properties"));
         let loaded = Loaded { config, overlay, extras: Default::default(), notices: Vec::new() };
@@ -158,6 +170,26 @@ impl Host {
     fn answer(&mut self, frame: &Bytes, out: &mut BytesMut) {
         self.client.answer(frame.clone(), out).expect("a valid frame");
     }
+}
+
+/// The name of a copy: as long as that of the original.
+fn copy_of_zone(number: usize) -> String {
+    format!("zon{number}")
+}
+
+/// Components that differ from the stock policy `zone` by their names alone, in a directory of their own.
+fn copies_of_zone(home: &Path) -> std::path::PathBuf {
+    let dir = home.join("policies");
+    std::fs::create_dir(&dir).expect("the home is writable");
+    let zone = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/zone.wasm")).expect("it is there");
+    let says = b"name = \"zone\"";
+    let at = zone.windows(says.len()).position(|bytes| bytes == says).expect("its manifest is in it as text");
+    for name in (1..8).map(copy_of_zone) {
+        let mut copy = zone.clone();
+        copy[at..at + says.len()].copy_from_slice(format!("name = \"{name}\"").as_bytes());
+        std::fs::write(dir.join(name).with_extension("wasm"), copy).expect("the home is writable");
+    }
+    dir
 }
 
 /// Tables and encoder, put together by hand.
@@ -235,12 +267,15 @@ fn encode(route: &Route, out: &mut BytesMut) {
 fn print(rows: &mut [Row]) {
     let best = |row: &mut Row| quantile(&mut row.nanos, 0.1);
     let native = best(&mut rows[1]);
-    println!("| one lookup | ns, best tenth | ns, median | over native, ns | × native |");
-    println!("|---|---:|---:|---:|---:|");
+    println!("| one lookup | ns, best tenth | ns, median | over native, ns | × native | D=16 | D=1 |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     let mut json = Vec::new();
     for row in rows {
         let (best, middle) = (best(row), median(&mut row.nanos));
-        println!("| {} | {best:.0} | {middle:.0} | {:+.0} | {:.2} |", row.name, best - native, best / native);
+        let share = |sockets: f64| 100.0 * (native + sockets) / (best + sockets);
+        let [deep, single] = SOCKETS.map(share);
+        let (over, times) = (best - native, best / native);
+        println!("| {} | {best:.0} | {middle:.0} | {over:+.0} | {times:.2} | {deep:.1} % | {single:.1} % |", row.name);
         json.push(serde_json::json!({ "shape": row.name, "ns_best_tenth": best, "ns_median": middle }));
     }
     report("call_shapes", &serde_json::Value::Array(json));
