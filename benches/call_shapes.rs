@@ -15,7 +15,7 @@ use common::cluster::{self, BROKERS, QUEUES, TOPICS};
 use common::{median, quantile, report};
 use fingerpost::body::route::{GroupBody, RouteBody, Style};
 use fingerpost::clock::{Clock, SystemClock};
-use fingerpost::config::{Config, Loaded, Overlay, Place, Settings};
+use fingerpost::config::{ByteSize, Config, Loaded, Overlay, Place, Settings};
 use fingerpost::inline::Inline;
 use fingerpost::remoting;
 use fingerpost::remoting::{Command, Response, ResponseCode, SerializeType};
@@ -149,6 +149,8 @@ impl Host {
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
         config.net.listen_port = 0;
+        // What is measured is a call, and a remembered reply is none.
+        config.memo.size = ByteSize::mib(0);
         config.kv.path = home.join(name).join("kvConfig.json");
         config.plugins.dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/guests")];
         config.plugins.cache_dir = Place::At(home.join("cache"));
