@@ -73,9 +73,6 @@ fn topics() -> Result<TopicTable, Refusal> {
         // Java: `MQVersion.value2Version` throws, here and nowhere else.
         return Err(Refusal::error("the client version is negative"));
     }
-    if request::body_size() == 0 {
-        return Ok(TopicTable::empty());
-    }
     let form = body_form(version, field::boolean("compressed") == Some(true));
     TopicTable::from_body(form).map_err(|error| match error {
         DecodeError::Malformed(at) | DecodeError::TooLarge(at) => Refusal::error(

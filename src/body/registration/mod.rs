@@ -28,6 +28,9 @@ pub enum Form {
 
 /// Decodes the body of a registration. `now` is the time of a data version that names none.
 pub fn decode(bytes: &[u8], form: Form, now: Millis, limits: &Limits) -> Result<TopicTable, DecodeError> {
+    if bytes.is_empty() {
+        return Ok(without_body(form));
+    }
     Ok(read(bytes, form, (now, None), limits)?.table)
 }
 
@@ -40,6 +43,9 @@ pub fn decode_after<'a>(
     limits: &Limits,
     known: impl Iterator<Item = &'a route::Imprint>,
 ) -> Result<Told, DecodeError> {
+    if bytes.is_empty() {
+        return Ok(without_body(form).into());
+    }
     let body = imprint::hash_body(bytes);
     let mut before = None;
     for (index, shared) in known.enumerate() {
@@ -56,6 +62,13 @@ pub fn decode_after<'a>(
         Some(told) => Ok(told),
         None => Ok(read(bytes, form, (now, None), limits)?.table.into()),
     }
+}
+
+/// What is published without a body: nothing, by data version (0, 0, 0). Only old brokers say nothing about filter servers
+/// either. Java: `DefaultRequestProcessor.registerBroker`.
+fn without_body(form: Form) -> TopicTable {
+    let filter_servers = (form != Form::LegacyJson).then(Vec::new);
+    TopicTable { filter_servers, ..TopicTable::default() }
 }
 
 /// What a body says, but for the topics that are known already.

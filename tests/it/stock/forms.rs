@@ -110,10 +110,12 @@ fn no_body_is_an_empty_table_that_removes_filter_servers() {
 
     let set = filter_servers(header().body(body(r#"["f:1"]"#)));
     let kept = filter_servers(header().body(body("null")));
+    let kept_by_old = filter_servers(header().version(36));
     let removed = filter_servers(header());
 
     assert_eq!(set, r#"{"a:10911":["f:1"]}"#);
     assert_eq!(kept, set, "null says nothing about them");
+    assert_eq!(kept_by_old, set, "before 3.0.11 no registration says anything about them");
     assert_eq!(removed, "{}");
     assert_eq!(names(&connection.ask(topic_list())), ["T", "U"], "an empty table does not take topics away");
 }
