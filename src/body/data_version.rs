@@ -51,9 +51,8 @@ pub(super) fn read(reader: &mut Reader<'_>, now: Millis) -> Result<Option<DataVe
                 continue;
             }
         };
-        if let Some(value) = reader.int64()? {
-            *field = value;
-        }
+        // Java's setters take a `long`: what is null is 0, and not what a missing one would be.
+        *field = reader.int64()?.unwrap_or_default();
     }
     Ok(Some(version))
 }
@@ -75,11 +74,12 @@ mod tests {
     }
 
     #[test]
-    fn missing_fields_are_zero_and_the_time_is_now() {
+    fn missing_fields_are_zero_and_the_time_is_now_but_a_time_that_is_null_is_zero() {
         let expected = DataVersion { state_version: 0, timestamp: NOW as i64, counter: 0 };
 
         assert_eq!(decoded("{}"), Ok(Some(expected)));
-        assert_eq!(decoded(r#"{"counter":null,"timestamp":null,"other":[{}]}"#), Ok(Some(expected)));
+        assert_eq!(decoded(r#"{"counter":null,"other":[{}]}"#), Ok(Some(expected)));
+        assert_eq!(decoded(r#"{"timestamp":null}"#), Ok(Some(DataVersion { timestamp: 0, ..expected })));
     }
 
     #[test]

@@ -241,9 +241,8 @@ fn topic(reader: &mut Reader<'_>, key: &str) -> Result<TopicConfig, DecodeError>
                 continue;
             }
         };
-        if let Some(value) = reader.int32()? {
-            *field = value;
-        }
+        // Java's setters take an `int`: what is null is 0, and not what a missing one would be.
+        *field = reader.int32()?.unwrap_or_default();
     }
     let name = name.ok_or_else(unnamed)?;
     let key = (*key != *name).then(|| Name::from(key));

@@ -133,10 +133,14 @@ mod json {
     }
 
     #[test]
-    fn missing_fields_of_a_topic_have_javas_defaults() {
-        let table = decoded(with_topics(r#""T":{"topicName":"T","perm":null}"#), Form::Json).unwrap();
-
-        assert_eq!(table.topics, [config("T", 16, 6, 0)]);
+    fn missing_fields_of_a_topic_have_javas_defaults_and_those_that_are_null_or_empty_are_zero() {
+        for (topic, expected) in [
+            (r#""T":{"topicName":"T"}"#, config("T", 16, 6, 0)),
+            (r#""T":{"topicName":"T","perm":null,"topicSysFlag":null}"#, config("T", 16, 0, 0)),
+            (r#""T":{"topicName":"T","readQueueNums":"","writeQueueNums":"null"}"#, config("T", 0, 6, 0)),
+        ] {
+            assert_eq!(decoded(with_topics(topic), Form::Json).unwrap().topics, [expected], "{topic}");
+        }
     }
 
     #[test]
