@@ -2,7 +2,8 @@
 //!
 //! A difference is known only if its predicate holds for what was asked and for what Java's tables held at that moment.
 //! It is either in one answer, and then the states must be equal right after it, or it makes the states drift apart,
-//! and then only in answers to the codes that it names, and both servers are started anew.
+//! and then only in answers to the codes that it names, and both servers are started anew. What Java's tables keep from
+//! earlier steps is known by looking at them, and may show in nothing else.
 
 use std::collections::HashSet;
 
@@ -27,6 +28,9 @@ pub(crate) enum Rule {
     Outcome(fn(&Scene<'_>, &Seen, &Seen) -> bool),
     /// The states may differ afterwards, as these codes may show. The answers may differ too if the third says so.
     Drift(fn(&Scene<'_>) -> bool, &'static [i32], fn(&Reply, &Reply) -> bool),
+    /// Java's tables may keep what ours forget, as the first says. If they do, as the second sees in them, answers may
+    /// differ as the third says.
+    Leftover(fn(&Scene<'_>) -> bool, fn(&State) -> bool, fn(&Scene<'_>, &Reply, &Reply) -> bool),
 }
 
 /// What happens, and what Java's tables held before it.
@@ -74,9 +78,6 @@ fn is_silent(live: &Live) -> bool {
 
 /// Everything that shows which brokers there are.
 const BROKERS: &[i32] = &[105, 106, 206, 224, 304, 311, 312, 313, 322, 901];
-
-/// The one that is judged by the state alone: it explains what comes to light later, too.
-pub(crate) const STANDING: &str = "mapping outlives its broker";
 
 pub(crate) const KNOWN: &[Known] = &[
     Known {
@@ -132,10 +133,16 @@ pub(crate) const KNOWN: &[Known] = &[
         ),
     },
     Known {
-        name: STANDING,
+        name: "mapping outlives its broker",
         reason: "Java never forgets the mapping of a static topic; ours goes with its broker or topic",
         cap: 300,
-        rule: Rule::Drift(|scene| scene.state.has_mappings(), &[105], never),
+        rule: Rule::Leftover(
+            |scene| scene.state.has_mappings() || scene.of(103).is_some_and(has_mappings),
+            |state| state.orphans().next().is_some(),
+            |scene, ours, java| {
+                scene.of(105).is_some_and(|request| differ_in_orphans(request, scene.state, ours, java))
+            },
+        ),
     },
     Known {
         name: "unregister without id",
@@ -301,6 +308,10 @@ fn published(request: &Request) -> Option<&Registration> {
     }
 }
 
+fn has_mappings(request: &Request) -> bool {
+    published(request).is_some_and(|published| !published.mappings.is_empty())
+}
+
 fn id(request: &Request) -> i64 {
     request.value("brokerId").and_then(|id| id.parse().ok()).unwrap_or_default()
 }
@@ -328,7 +339,10 @@ fn has_nameless_topic(request: &Request) -> bool {
             let is_nameless = |name: &Option<String>| name.as_ref().is_none_or(String::is_empty);
             published.topics.iter().any(|topic| is_nameless(&topic.name))
         }
-        Body::Text(text) => String::from_utf8_lossy(text).contains("\"t0\":"),
+        Body::Text(text) => {
+            let text = String::from_utf8_lossy(text);
+            text.contains("\"t0\":null") || text.contains("\"t0\":{}")
+        }
         Body::None => false,
     }
 }
@@ -338,6 +352,19 @@ fn names_a_fixed_key(request: &Request) -> bool {
     let Body::Text(text) = &request.body else { return false };
     let text = String::from_utf8_lossy(text);
     FIXED.iter().any(|key| text.contains(key))
+}
+
+/// Whether two routes are equal but for the mappings of brokers that do not serve the topic.
+fn differ_in_orphans(request: &Request, state: &State, ours: &Reply, java: &Reply) -> bool {
+    let topic = text(request, "topic");
+    let orphans: Vec<&str> = state.orphans().filter(|(of, _)| *of == topic).map(|(_, broker)| broker).collect();
+    let without_orphans = |reply: &Reply| {
+        let mut route = Tree::parse(&reply.body)?;
+        route.retain_in("topicQueueMappingByBroker", |broker| !orphans.contains(&broker));
+        Some(Reply { body: route.to_string(), ..reply.clone() })
+    };
+    let routes = without_orphans(ours).zip(without_orphans(java));
+    !orphans.is_empty() && routes.is_some_and(|(ours, java)| ours == java)
 }
 
 /// Whether a topic's brokers say different things about it.
@@ -366,8 +393,8 @@ fn is_single_topic(request: &Request, state: &State) -> bool {
     let topics = match &request.body {
         // One that stands there twice is one.
         Body::Registration(published) => published.topics.iter().map(|topic| &topic.key).collect::<HashSet<_>>().len(),
-        Body::Text(text) => usize::from(!text.is_empty()),
-        Body::None => 0,
+        // There is no such text.
+        Body::Text(_) | Body::None => 0,
     };
     let holder = state.holder(text(request, "brokerName"), id(request));
     topics == 1 && holder.is_none()

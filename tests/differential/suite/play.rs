@@ -12,7 +12,7 @@ use std::time::Duration;
 use fingerpost::clock::{Clock, SystemClock};
 
 use super::compare::{Reply, Seen};
-use super::known::{Event, Known, Rule, STANDING, Scene};
+use super::known::{Event, Known, Rule, Scene};
 use super::probes;
 use super::request::{Request, Sequence, Step, Wire};
 use super::state::State;
@@ -142,10 +142,7 @@ impl Player<'_, '_> {
 
     /// Compares everything although nothing in particular happened.
     fn agree_anyway(&mut self) -> Outcome {
-        let state = self.pair.java.state();
-        let scene = Scene { event: Event::Scan, port: 0, state: &state };
-        let standing = self.known.iter().filter(|known| known.name == STANDING && known.suspects(&scene));
-        self.agree(&standing.collect::<Vec<_>>())
+        self.agree(&[])
     }
 
     fn step(&mut self, step: &Step) -> Outcome {
@@ -289,7 +286,8 @@ impl Player<'_, '_> {
         let differing = self.survey();
         if differing.is_empty() {
             // What does not show yet may come to light later, when nothing would explain it.
-            if suspects.iter().any(|known| known.name != STANDING) {
+            let may_show_later = suspects.iter().any(|known| !matches!(known.rule, Rule::Leftover(..)));
+            if self.has_leftovers() || may_show_later {
                 self.start_anew();
             }
             return Ok(());
@@ -306,6 +304,17 @@ impl Player<'_, '_> {
             }
             None => Err(self.difference(differing.into_iter().next().expect("it is not empty"), suspects)),
         }
+    }
+
+    /// Whether Java's tables hold what ours have forgotten.
+    fn has_leftovers(&mut self) -> bool {
+        let state = self.pair.java.state();
+        let leftover =
+            self.known.iter().find(|known| matches!(known.rule, Rule::Leftover(_, is_left, _) if is_left(&state)));
+        if let Some(known) = leftover {
+            *self.played.known.entry(known.name).or_default() += 1;
+        }
+        leftover.is_some()
     }
 
     /// Asks everything; what differs.
@@ -327,12 +336,16 @@ impl Player<'_, '_> {
     /// Whether an answer may differ although the states are equal.
     fn is_known_answer(&mut self, request: &Request, state: &State, ours: &Seen, java: &Seen) -> bool {
         let scene = Scene { event: Event::Request(request), port: 0, state };
-        let is_answer = |known: &&Known| matches!(known.rule, Rule::Answer(_)) && known.excuses(&scene, ours, java);
-        let known = self.known.iter().find(is_answer);
-        if let Some(known) = known {
-            *self.played.known.entry(known.name).or_default() += 1;
+        let is_answer = |known: &Known| matches!(known.rule, Rule::Answer(_) | Rule::Leftover(..));
+        let known = self.known.iter().find(|known| is_answer(known) && known.excuses(&scene, ours, java));
+        match known {
+            Some(Known { rule: Rule::Leftover(..), .. }) => true, // counted when both servers start anew
+            Some(known) => {
+                *self.played.known.entry(known.name).or_default() += 1;
+                true
+            }
+            None => false,
         }
-        known.is_some()
     }
 
     fn start_anew(&mut self) {
@@ -349,7 +362,7 @@ impl Player<'_, '_> {
 impl Known {
     /// Whether the states may drift apart now.
     fn suspects(&self, scene: &Scene<'_>) -> bool {
-        matches!(self.rule, Rule::Drift(may_drift, ..) if may_drift(scene))
+        matches!(self.rule, Rule::Drift(may, ..) | Rule::Leftover(may, ..) if may(scene))
     }
 
     /// Whether these two answers may differ as they do.
@@ -358,7 +371,7 @@ impl Known {
             ours.reply().zip(java.reply()).is_some_and(|(ours, java)| rule(ours, java))
         };
         match self.rule {
-            Rule::Answer(rule) => replies(&|ours, java| rule(scene, ours, java)),
+            Rule::Answer(rule) | Rule::Leftover(_, _, rule) => replies(&|ours, java| rule(scene, ours, java)),
             Rule::Outcome(rule) => rule(scene, ours, java),
             Rule::Drift(may_drift, _, rule) => may_drift(scene) && replies(&rule),
         }

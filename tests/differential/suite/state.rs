@@ -55,4 +55,16 @@ impl State {
     pub(crate) fn has_mappings(&self) -> bool {
         self.mappings.values().any(|names| !names.is_empty())
     }
+
+    /// Topics and brokers whose mapping is still there although the broker does not serve the topic.
+    pub(crate) fn orphans(&self) -> impl Iterator<Item = (&str, &str)> {
+        let serves = |topic: &str, broker: &str| {
+            let entries = self.topics.get(topic).map(Vec::as_slice).unwrap_or_default();
+            entries.iter().any(|(name, _)| name.as_deref() == Some(broker))
+        };
+        let mapped = self.mappings.iter().flat_map(|(topic, brokers)| {
+            brokers.iter().map(move |broker| (topic.as_str(), broker.as_deref().unwrap_or_default()))
+        });
+        mapped.filter(move |(topic, broker)| !serves(topic, broker))
+    }
 }

@@ -152,6 +152,19 @@ impl Tree {
         }
     }
 
+    /// Keeps what is wanted of the object that is this object's member, and that member if it is not empty then.
+    pub(crate) fn retain_in(&mut self, name: &str, is_wanted: impl Fn(&str) -> bool) {
+        if let Self::Object(members) = self {
+            members.retain_mut(|(key, value)| match value {
+                Self::Object(inner) if bare(key) == name => {
+                    inner.retain(|(key, _)| is_wanted(&plain(key)));
+                    !inner.is_empty()
+                }
+                _ => true,
+            });
+        }
+    }
+
     /// Replaces the value of this object's member by a mark; whatever it was, it now compares equal.
     pub(crate) fn mask(&mut self, name: &str) {
         if let Self::Object(members) = self {
@@ -187,6 +200,11 @@ impl std::fmt::Display for Tree {
 
 fn bare(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+/// A key without quotes and escapes.
+fn plain(text: &str) -> String {
+    serde_json::from_str(text).unwrap_or_else(|_| text.to_owned())
 }
 
 struct Reader<'a> {
