@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use super::compare::{Reply, Seen};
+use super::oddities::{self, FORGIVEN, Oddity, REFUSED, UNCOUNTED};
 use super::request::{Body, Registration, Request};
 use super::state::{Live, State};
 use super::tree::Tree;
@@ -59,6 +60,20 @@ impl Scene<'_> {
     /// A request of this code.
     fn of(&self, code: i32) -> Option<&Request> {
         self.request().filter(|request| request.code == code)
+    }
+
+    /// The header of a whole frame in JSON.
+    fn json_header(&self) -> Option<&[u8]> {
+        let frame = self.request()?.verbatim.as_deref()?;
+        let [0, size @ ..] = *frame.get(4..)?.first_chunk::<4>()? else { return None };
+        let size = size.iter().fold(0, |size, byte| size << 8 | usize::from(*byte));
+        frame.get(8..8 + size)
+    }
+
+    /// Whether the body is a document with one of these oddities.
+    fn has_odd_body(&self, oddities: &[Oddity]) -> bool {
+        let body = self.request().map(|request| &request.body);
+        matches!(body, Some(Body::Text(text)) if oddities::is_one_of(oddities, text))
     }
 
     /// The live entries that go.
@@ -247,10 +262,40 @@ pub(crate) const KNOWN: &[Known] = &[
         reason: "no client writes it, and a server that guesses what it means answers another question",
         cap: 100,
         rule: Rule::Outcome(|scene, ours, java| {
-            let is_one =
-                scene.request().and_then(|request| request.verbatim.as_ref()).is_some_and(|bytes| is_forgiven(bytes));
-            is_one && *ours == Seen::Closed && java.reply().is_some()
+            let is_one = |header: &[u8]| header == b"{\"code\":{}}" || oddities::is_one_of(&FORGIVEN, header);
+            scene.json_header().is_some_and(is_one) && *ours == Seen::Closed && java.reply().is_some()
         }),
+    },
+    Known {
+        name: "header that Java refuses",
+        reason: "Java is stricter about what it skips than about what it reads; nothing depends on it",
+        cap: 100,
+        rule: Rule::Outcome(|scene, ours, java| {
+            let is_one = scene.json_header().is_some_and(|header| oddities::is_one_of(&REFUSED, header));
+            is_one && *java == Seen::Closed && ours.reply().is_some()
+        }),
+    },
+    Known {
+        name: "body that Java forgives",
+        reason: "no broker and no tool writes it, and what Java makes of it is a guess; we refuse it whole",
+        cap: 150,
+        rule: Rule::Drift(|scene| scene.has_odd_body(&FORGIVEN), BROKERS, is_refused_here),
+    },
+    Known {
+        name: "body that Java refuses",
+        reason: "what is wrong is in a member that means nothing to a name server; it is skipped here",
+        cap: 100,
+        rule: Rule::Drift(|scene| scene.has_odd_body(&REFUSED), BROKERS, |ours, java| ours.code == 0 && java.code == 1),
+    },
+    Known {
+        name: "counter that is null",
+        reason: "Java takes it for a version that equals no other; it is 0 here, as if it were missing",
+        cap: 50,
+        rule: Rule::Drift(
+            |scene| scene.has_odd_body(&UNCOUNTED),
+            BROKERS,
+            |ours, java| ours.code == 0 && java.code == 0,
+        ),
     },
     Known {
         name: "topic without a name",
@@ -324,13 +369,6 @@ fn has_null_table(request: &Request) -> bool {
         || text.contains("Table\":null")
         || text.contains("Wrapper\":{}")
         || text.contains("dataVersion\":null")
-}
-
-/// Headers that only Java takes.
-fn is_forgiven(frame: &[u8]) -> bool {
-    const HEADERS: [&str; 1] = ["{\"code\":{}}"];
-    let text = String::from_utf8_lossy(frame);
-    HEADERS.iter().any(|header| text.contains(header))
 }
 
 fn has_nameless_topic(request: &Request) -> bool {

@@ -8,6 +8,7 @@
 pub(crate) mod compare;
 pub(crate) mod generate;
 pub(crate) mod known;
+pub(crate) mod oddities;
 pub(crate) mod ours;
 pub(crate) mod play;
 pub(crate) mod probes;

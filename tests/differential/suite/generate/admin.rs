@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use fastrand::Rng;
 
+use super::super::oddities::QUEUES;
 use super::super::request::{Body, Request, quoted};
 use super::pools::{ODD, World};
-use super::{choose, once_in, pick};
+use super::{choose, odd, once_in, pick};
 
 /// Switches that take effect at once, in both servers.
 const SWITCHES: [&str; 8] = [
@@ -53,7 +54,11 @@ pub(super) fn topic(rng: &mut Rng, world: &World) -> Request {
         request = request.field("topic", world.topic(rng));
     }
     if code == 217 {
-        return if once_in(rng, 20) { request } else { request.body(Body::Text(route(rng, world).into())) };
+        return match rng.u8(..40) {
+            0..2 => request,
+            2 => request.body(Body::Text(odd(rng, QUEUES))),
+            _ => request.body(Body::Text(route(rng, world).into())),
+        };
     }
     if once_in(rng, 2) { request.field("clusterName", world.cluster(rng)) } else { request }
 }

@@ -2,10 +2,11 @@
 
 use fastrand::Rng;
 
+use super::super::oddities::{TABLE, VERSION};
 use super::super::request::{Body, Encoding, Mapping, Registration, Request, Sum, Topic, Version, Wire};
 use super::header::version;
 use super::pools::{Identity, World, ZONES};
-use super::{Lane, choose, once_in};
+use super::{Lane, choose, odd, once_in};
 
 /// Versions from which something is different; see the protocol.
 const REGISTER_BODY_SINCE: i32 = 37;
@@ -42,9 +43,10 @@ pub(super) fn registration(rng: &mut Rng, world: &World) -> (Lane, Wire, Request
     if once_in(rng, 40) {
         request.sum = Sum::Wrong;
     }
-    request = match once_in(rng, 40) {
-        true => request.body(Body::Text(odd_body(rng).into())),
-        false => request.body(Body::Registration(registration)),
+    request = match rng.u8(..80) {
+        0..2 => request.body(Body::Text(odd_body(rng).into())),
+        2 => request.body(Body::Text(odd(rng, TABLE))),
+        _ => request.body(Body::Registration(registration)),
     };
     if once_in(rng, 100)
         && let Some(fields) = &mut request.fields
@@ -79,6 +81,7 @@ pub(super) fn sign_of_life(rng: &mut Rng, world: &World) -> Request {
     let code = choose(rng, &[904, 322, 322]);
     let request = identified(code, &who);
     match code {
+        322 if once_in(rng, 40) => request.body(Body::Text(odd(rng, VERSION))),
         322 if !once_in(rng, 20) => request.body(Body::Text(data_version(rng).json().into())),
         _ => request,
     }

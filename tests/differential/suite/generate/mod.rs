@@ -12,6 +12,7 @@ mod spoiled;
 
 use fastrand::Rng;
 
+use super::oddities::{FORGIVEN, REFUSED, SHARED, UNCOUNTED};
 use super::request::{Request, Sequence, Step, Wire};
 use pools::World;
 
@@ -117,6 +118,17 @@ fn operation(rng: &mut Rng, world: &World) -> (Lane, Wire, Request) {
     };
     header::vary(rng, &mut request);
     (lane, wire, request)
+}
+
+/// A document that is odd in one way or another.
+fn odd(rng: &mut Rng, document: &str) -> Vec<u8> {
+    let oddity = match rng.u8(..8) {
+        0..4 => choose(rng, &SHARED),
+        4..6 => choose(rng, &FORGIVEN),
+        6 => choose(rng, &REFUSED),
+        _ => choose(rng, &UNCOUNTED),
+    };
+    oddity.within(document)
 }
 
 /// One of a few.

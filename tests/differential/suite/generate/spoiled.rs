@@ -1,13 +1,17 @@
-//! Bytes that are no request, and close the connection.
+//! Bytes that are no request, and close the connection, or should.
 
 use fastrand::Rng;
 
-use super::{choose, pick};
+use super::super::oddities::{FORGIVEN, HEADER, REFUSED, SHARED};
+use super::{choose, once_in, pick};
 
 pub(super) fn bytes(rng: &mut Rng) -> Vec<u8> {
     match rng.u8(..4) {
         0 => pick(rng, &FRAMES).to_vec(),
         1 => binary(choose(rng, &BINARY_HEADERS)),
+        2 if once_in(rng, 3) => json(&choose(rng, &SHARED).within(HEADER)),
+        2 if once_in(rng, 4) => json(&choose(rng, &REFUSED).within(HEADER)),
+        2 => json(&choose(rng, &FORGIVEN).within(HEADER)),
         _ => json(choose(rng, &JSON_HEADERS)),
     }
 }
