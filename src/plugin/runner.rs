@@ -15,7 +15,7 @@ use super::glance::{Glance, Verdict};
 use super::registry::{Catalogue, PolicySlot, Target};
 use super::request::Request;
 use super::view::RouteView;
-use super::wasm::{Call, CallError, Deadline, Handling, Instance, Part};
+use super::wasm::{Call, CallError, Handling, Instance, Part};
 use crate::config::{PolicyFailure, Snapshot};
 use crate::kv::Writes;
 use crate::memo::{Fact, Reads, Unfit};
@@ -44,7 +44,7 @@ pub(crate) struct Runner {
     catalogue: Arc<Catalogue>,
     core: Arc<Core>,
     limits: RunnerLimits,
-    deadline: Deadline,
+    deadline: Duration,
     /// One place per plugin of the catalogue.
     instances: Vec<Option<Box<Instance>>>,
     /// A plugin that always fails must not fill the log.
@@ -81,7 +81,7 @@ impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
         let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
-        let deadline = Deadline::new(limits.deadline);
+        let deadline = limits.deadline;
         Self { catalogue, core, limits, deadline, instances, spare: None, reads: None, failures }
     }
 

@@ -19,10 +19,10 @@ pub struct PluginsConfig {
     pub cache_dir: Place,
     /// Embedded plugins, by name, that are not used.
     pub disabled: Vec<String>,
-    /// Time of one call on a worker.
+    /// Time of the processor for one call on a worker.
     #[serde(with = "humantime_serde")]
     pub worker_deadline: Duration,
-    /// Time of one call in the write lane.
+    /// Time of the processor for one call in the write lane.
     #[serde(with = "humantime_serde")]
     pub lane_deadline: Duration,
     /// What the instances of one plugin may grow by, together; each may begin with as much.
@@ -39,7 +39,7 @@ impl Default for PluginsConfig {
             dirs: vec![PathBuf::from("plugins")],
             cache_dir: Place::Auto,
             disabled: Vec::new(),
-            worker_deadline: Duration::from_millis(250),
+            worker_deadline: Duration::from_millis(50),
             lane_deadline: Duration::from_secs(5),
             memory_max: ByteSize::mib(64),
             reply_size_max: ByteSize::mib(16),

@@ -15,8 +15,8 @@ use super::instance::Prepared;
 use super::state::PluginState;
 use crate::plugin::manifest::Kind;
 
-/// How often the epoch moves; deadlines are counted in these.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// How often the epoch moves, and a call that runs is looked at.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Deep recursion in a guest ends here; must be well below the stack of a worker thread.
 const WASM_STACK_MAX: usize = 256 * 1024;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{ComponentExportIndex, InstancePre, ResourceTable, TypedFunc};
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::WasiCtxBuilder;
 
-use super::engine::TICK;
 use super::host::log::LogBudget;
 use super::limits::{InstanceLimits, SharedMemory};
+use super::meter::{Clocks, Meter};
 use super::state::{Call, PluginState};
 use super::wasi;
 use crate::config::Grant;
@@ -22,6 +22,9 @@ use crate::plugin::manifest::Kind;
 
 /// `describe` gets this long: it returns a constant.
 const DESCRIBE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// How many ticks of the epoch come before the meter is asked.
+const TICKS: u64 = 1;
 
 /// Handles that a guest may hold at once.
 const RESOURCES_MAX: usize = 64;
@@ -71,19 +74,6 @@ pub(crate) enum CallError {
     Instantiate(String),
 }
 
-/// How long a call may take, worked out once for all calls.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
-    after: Duration,
-    ticks: u64,
-}
-
-impl Deadline {
-    pub(crate) fn new(after: Duration) -> Self {
-        Self { after, ticks: ticks(after) }
-    }
-}
-
 /// A live instance.
 pub(crate) struct Instance {
     imports_wasi: bool,
@@ -111,7 +101,8 @@ impl Prepared {
         let (mut store, instance) = self.store(parts)?;
         let describe = instance.get_typed_func::<(), (String,)>(&mut store, self.describe);
         let describe = describe.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
-        store.set_epoch_deadline(ticks(DESCRIBE_DEADLINE));
+        store.data_mut().meter.begin(DESCRIBE_DEADLINE);
+        store.set_epoch_deadline(TICKS);
         let (text,) = describe.call(&mut store, ()).map_err(|error| call_error(&error))?;
         Ok(text)
     }
@@ -141,14 +132,19 @@ impl Prepared {
             wasi: WasiCtxBuilder::new().build(),
             wasi_resources: wasi::resources(),
             limits: InstanceLimits::new(parts.memory),
+            meter: Meter::new(DESCRIBE_DEADLINE),
             log: parts.log,
             marks: parts.marks,
             is_glancing: false,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
+        store.epoch_deadline_callback(|mut store| {
+            let may_go_on = store.data_mut().meter.may_go_on(Clocks::now());
+            Ok(if may_go_on { UpdateDeadline::Continue(TICKS) } else { UpdateDeadline::Interrupt })
+        });
         // Start functions and initialisers run now.
-        store.set_epoch_deadline(ticks(DESCRIBE_DEADLINE));
+        store.set_epoch_deadline(TICKS);
         let instance = self.pre.instantiate(&mut store);
         let instance = instance.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
         Ok((store, instance))
@@ -159,7 +155,7 @@ impl Instance {
     /// Enters the guest with a call and gives the call back, whatever happened to the guest.
     ///
     /// After an error the instance must be dropped.
-    pub(crate) fn enter(&mut self, call: Call, deadline: Deadline) -> (Call, Result<(), CallError>) {
+    pub(crate) fn enter(&mut self, call: Call, deadline: Duration) -> (Call, Result<(), CallError>) {
         let code = call.request.command.code;
         self.store.data_mut().call = Some(call);
         self.begin(deadline);
@@ -178,7 +174,7 @@ impl Instance {
     /// Enters the guest for a first look, without a call: there is nothing for it to ask.
     ///
     /// After an error the instance must be dropped.
-    pub(crate) fn glance(&mut self, arguments: (i32, i32, u32, u32), deadline: Deadline) -> Result<u32, CallError> {
+    pub(crate) fn glance(&mut self, arguments: (i32, i32, u32, u32), deadline: Duration) -> Result<u32, CallError> {
         self.begin(deadline);
         let Some(glance) = &self.glance else { return Ok(0) };
         self.store.data_mut().is_glancing = true;
@@ -193,13 +189,14 @@ impl Instance {
         !state.resources.is_empty() || state.limits.was_refused()
     }
 
-    fn begin(&mut self, deadline: Deadline) {
+    fn begin(&mut self, deadline: Duration) {
+        let state = self.store.data_mut();
+        state.meter.begin(deadline);
         if self.imports_wasi {
-            let state = self.store.data_mut();
-            state.deadline = state.core.clock.monotonic() + deadline.after;
+            state.deadline = state.core.clock.monotonic() + deadline;
         }
-        // The deadline is absolute, so it is set before every entry.
-        self.store.set_epoch_deadline(deadline.ticks);
+        // Epochs are absolute, so the next one is set before every entry.
+        self.store.set_epoch_deadline(TICKS);
     }
 }
 
@@ -208,11 +205,6 @@ fn bounded_table() -> ResourceTable {
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
     table
-}
-
-/// At least one full tick passes before the deadline can.
-fn ticks(deadline: Duration) -> u64 {
-    u64::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 4) + 1
 }
 
 fn call_error(error: &wasmtime::Error) -> CallError {

@@ -7,12 +7,13 @@ mod engine;
 mod host;
 mod instance;
 mod limits;
+mod meter;
 mod state;
 mod wasi;
 
 pub(super) use cache::hex;
 pub(super) use engine::{Engine, PrepareError};
 pub(super) use host::log::LogBudget;
-pub(super) use instance::{CallError, Deadline, Instance, InstanceParts, Prepared};
+pub(super) use instance::{CallError, Instance, InstanceParts, Prepared};
 pub(super) use limits::SharedMemory;
 pub(super) use state::{Call, Handling, Part};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::host::log::LogBudget;
 use super::limits::InstanceLimits;
+use super::meter::Meter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
@@ -34,8 +35,8 @@ pub(crate) struct PluginState {
     pub(crate) name: Arc<str>,
     pub(crate) grants: Arc<[Grant]>,
     pub(crate) call: Option<Call>,
-    /// When the call must have ended, by the monotonic clock, for a plugin that imports WASI. Epochs end what runs in
-    /// the guest; this is for what waits in the host.
+    /// When the call must not wait any longer, by the monotonic clock, for a plugin that imports WASI. The meter ends
+    /// what runs in the guest; this is for what waits in the host.
     pub(crate) deadline: Duration,
     /// Topic tables and cursors. An instance that keeps one beyond its call is replaced.
     pub(crate) resources: ResourceTable,
@@ -43,6 +44,7 @@ pub(crate) struct PluginState {
     /// What WASI keeps, which may outlive a call.
     pub(crate) wasi_resources: ResourceTable,
     pub(super) limits: InstanceLimits,
+    pub(super) meter: Meter,
     pub(crate) log: Arc<LogBudget>,
     /// What the policy is told of each group.
     pub(crate) marks: Arc<[GroupMark]>,
