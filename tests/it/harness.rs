@@ -200,14 +200,18 @@ impl Client {
 
     /// Connects and shakes hands; fails as the client's side of it does.
     pub(crate) fn over_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> std::io::Result<Self> {
-        let mut client = Self::connect(address);
+        Self::connect(address).begin_tls(config)
+    }
+
+    /// Shakes hands after whatever was sent before.
+    pub(crate) fn begin_tls(mut self, config: &Arc<ClientConfig>) -> std::io::Result<Self> {
         let name = ServerName::try_from("localhost").expect("a name");
         let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(std::io::Error::other)?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut client.stream)?;
+            tls.complete_io(&mut self.stream)?;
         }
-        client.tls = Some(Box::new(tls));
-        Ok(client)
+        self.tls = Some(Box::new(tls));
+        Ok(self)
     }
 
     /// What was agreed on.

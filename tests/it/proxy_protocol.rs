@@ -9,7 +9,7 @@ use crate::harness::{Ask, Client, Server};
 use crate::process;
 use crate::requests::{Broker, Reply, cluster_info, kv_put};
 
-fn networks(of: &[&str]) -> Networks {
+pub(crate) fn networks(of: &[&str]) -> Networks {
     Networks::new(of.iter().map(|one| one.parse().expect("a network")))
 }
 
@@ -28,14 +28,14 @@ fn through(server: &Server, header: &[u8]) -> Client {
     client
 }
 
-fn line(peer: &str) -> Vec<u8> {
+pub(crate) fn line(peer: &str) -> Vec<u8> {
     let peer: SocketAddr = peer.parse().expect("an address");
     let (family, own) = if peer.is_ipv4() { ("TCP4", "127.0.0.1") } else { ("TCP6", "::1") };
     format!("PROXY {family} {} {own} {} 9876\r\n", peer.ip(), peer.port()).into_bytes()
 }
 
 /// The same in version 2, with a field of a vendor behind the addresses.
-fn binary(peer: &str) -> Vec<u8> {
+pub(crate) fn binary(peer: &str) -> Vec<u8> {
     let peer: SocketAddr = peer.parse().expect("an address");
     let (family, addresses) = match peer {
         SocketAddr::V4(peer) => (0x11, [peer.ip().octets().to_vec(), vec![127, 0, 0, 1]].concat()),

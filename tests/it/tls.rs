@@ -15,7 +15,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
 
 use crate::harness::{Client, Server};
-use crate::requests::{Broker, cluster_info, route};
+use crate::process;
+use crate::proxy_protocol::{binary, line, networks};
+use crate::requests::{Broker, cluster_info, kv_put, route};
 
 /// An authority of these tests.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -124,6 +126,47 @@ fn a_client_that_does_not_believe_the_server_does_not_speak_to_it() {
 
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
     assert!(is_served(&server, &authority.client(None)));
+}
+
+#[test]
+fn tls_where_it_is_disabled_and_plain_bytes_where_it_is_enforced_are_told_in_one_line_that_names_the_key() {
+    let hello = [&b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03"[..], &[7; 32], &[0; 8]].concat();
+    for (mode, sent) in [("disabled", hello), ("enforcing", cluster_info().frame(1).to_vec())] {
+        let server = process::start_with_toml(&format!("[tls]\nmode = \"{mode}\"\n"));
+        let mut stranger = Client::connect(server.addr);
+        let own = stranger.stream().local_addr().expect("it has an address");
+
+        stranger.send_bytes(&sent);
+
+        assert!(stranger.receive().is_none(), "{mode}: it was answered");
+        let log = server.log();
+        let told: Vec<_> = log.lines().filter(|line| line.contains(&own.to_string())).collect();
+        assert_eq!(told.len(), 1, "{log}");
+        assert!(told[0].contains("`tls.mode = ") && told[0].contains(mode), "{log}");
+    }
+}
+
+#[test]
+fn a_proxy_says_who_is_there_before_the_handshake() {
+    let authority = Authority::new("authority");
+    let server = Server::start_with(|config, home| {
+        config.tls = signed_by(&authority, home);
+        config.tls.mode = TlsMode::Enforcing;
+        config.net.proxy_protocol_from = networks(&["127.0.0.0/8"]);
+        config.admin.admin_from = networks(&["203.0.113.0/24"]);
+    });
+
+    for (header, code) in [
+        (line("203.0.113.7:40000"), 0),
+        (line("203.0.114.7:40000"), 16),
+        (binary("203.0.113.7:40000"), 0),
+        (binary("[2001:db8::1]:40000"), 16),
+    ] {
+        let mut client = server.client();
+        client.send_bytes(&header);
+        let mut client = client.begin_tls(&authority.client(None)).expect("it shakes hands");
+        assert_eq!(client.ask(kv_put("n", "k", "v")).code, code, "{}", header.escape_ascii());
+    }
 }
 
 #[test]
