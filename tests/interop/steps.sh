@@ -17,6 +17,7 @@ all_steps() {
   freeze_ends
   broker_stops
   name_server_restarts
+  name_server_goes_away
   two_name_servers
   brokers_die
 }
@@ -26,6 +27,11 @@ says() {
   local pattern=$1 command=$2
   shift 2
   shows "$pattern" admin "$command" -n "$ns1" "$@"
+}
+
+# says_at SERVER PATTERN COMMAND ARGS...: the same against another NameServer
+says_at() {
+  shows "$2" admin "$3" -n "$1" "${@:4}"
 }
 
 start_everything() {
@@ -231,9 +237,39 @@ within_tries() {
 # answer_has PLACE PATTERN
 answer_has() { answer "$1" >"$state/shown"; cat "$state/shown"; grep -Eq "$2" "$state/shown"; }
 
+# A server that stops gracefully tells clients to go to another for a while: the route of a new topic has to be asked for,
+# those that are known go on being used. Three clients, because each picks its first server by chance.
+name_server_goes_away() {
+  local control=$state/stream-3 streams=() stream n
+  step "both NameServers know the brokers again" ask await "$ns1" 60000 same "$topic" "$ns2"
+  step "a graceful stop is switched on" says_at "$ns2" "success" updateNamesrvConfig -k enableShutdownGracefully -v true
+  step "of ten seconds" says_at "$ns2" "success" updateNamesrvConfig -k shutdownWaitTimeSeconds -v 10
+  tell "$control" "$topic"
+  for n in 0 1 2; do
+    later stream stream "$ns2;$ns1" "$control"
+    streams+=("$stream")
+  done
+  sleep 2
+  kill -TERM "${pids[ns2]}"
+  step "who asks the NameServer that stops is sent away" \
+    within_tries 20 says_at "$ns2" "send request to </?$ns2> failed" topicRoute -t "$topic"
+  step "it stops" gone_within 45 ns2
+  step "a topic is created at the other" says "create topic to $master success" \
+    updateTopic -c "$cluster" -t InteropAway -r 4 -w 4
+  tell "$control" InteropAway
+  sleep 2
+  tell "$control" stop
+  for n in 0 1 2; do
+    step "client $n that knows both goes on, with a topic it had not seen" \
+      answer_has "${streams[n]}" "failed=0 since=[0-9]{3,}"
+  done
+  start_nameserver ns2 "${ns2#*:}" toml
+  need "the NameServer that went away is started again" ask await "$ns2" 60000 answers
+}
+
 two_name_servers() {
   local control=$state/stream-2 stream
-  step "both NameServers answer the same route" ask await "$ns1" 30000 same "$topic" "$ns2"
+  step "both NameServers answer the same route" ask await "$ns1" 60000 same "$topic" "$ns2"
   tell "$control" "$topic"
   later stream stream "$ns2;$ns1" "$control"
   sleep 1
