@@ -44,7 +44,6 @@ pub(crate) struct Runner {
     catalogue: Arc<Catalogue>,
     core: Arc<Core>,
     limits: RunnerLimits,
-    deadline: Duration,
     /// One place per plugin of the catalogue.
     instances: Vec<Option<Box<Instance>>>,
     /// A plugin that always fails must not fill the log.
@@ -81,8 +80,7 @@ impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
         let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
-        let deadline = limits.deadline;
-        Self { catalogue, core, limits, deadline, instances, spare: None, reads: None, failures }
+        Self { catalogue, core, limits, instances, spare: None, reads: None, failures }
     }
 
     /// Appends a refusal.
@@ -228,7 +226,7 @@ impl Runner {
         let mut instance = self.instance(plugin)?;
         let known = &self.catalogue.plugins()[plugin];
         let began = known.is_timed().then(|| self.core.clock.monotonic());
-        let answer = instance.glance(sight.arguments(command), self.deadline);
+        let answer = instance.glance(sight.arguments(command), self.limits.deadline);
         if let Some(began) = began {
             known.note_call(self.core.clock.monotonic().saturating_sub(began));
         }
@@ -258,7 +256,7 @@ impl Runner {
         let known = &self.catalogue.plugins()[plugin];
         // Reading the clock costs as much as half an entry.
         let began = known.is_timed().then(|| self.core.clock.monotonic());
-        let (call, outcome) = instance.enter(call, self.deadline);
+        let (call, outcome) = instance.enter(call, self.limits.deadline);
         if let Some(began) = began {
             known.note_call(self.core.clock.monotonic().saturating_sub(began));
         }

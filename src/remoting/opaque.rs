@@ -99,16 +99,11 @@ impl Walk<'_> {
             self.take(b':')?;
             let start = self.at;
             self.value()?;
-            match &self.text[key] {
-                // Some readers take keys that only look like it.
-                key if key.eq_ignore_ascii_case(b"opaque") => {
-                    if key != b"opaque" || found.replace(start..self.at).is_some() {
-                        return None;
-                    }
-                }
-                // An escape may hide it.
-                key if key.contains(&b'\\') => return None,
-                _ => {}
+            let key = &self.text[key];
+            // An escape may hide it, and some readers take keys that only look like it.
+            let looks_like_it = key.contains(&b'\\') || key.eq_ignore_ascii_case(b"opaque");
+            if looks_like_it && (key != b"opaque" || found.replace(start..self.at).is_some()) {
+                return None;
             }
             match self.next()? {
                 b',' => {}
@@ -123,7 +118,9 @@ impl Walk<'_> {
         let mut depth = 0usize;
         loop {
             match *self.text.get(self.at)? {
-                b'"' => drop(self.string()?),
+                b'"' => {
+                    self.string()?;
+                }
                 b'{' | b'[' => {
                     depth += 1;
                     self.at += 1;
@@ -149,7 +146,9 @@ impl Walk<'_> {
         loop {
             match self.next()? {
                 b'"' => return Some(start..self.at - 1),
-                b'\\' => drop(self.next()?),
+                b'\\' => {
+                    self.next()?;
+                }
                 0..0x20 => return None,
                 _ => {}
             }
