@@ -1,8 +1,8 @@
 //! What each way of answering a route lookup costs, in the real host and without sockets.
 //!
 //! One thread answers frames through `NameServer::inline`: decoded, admitted, dispatched, run, encoded, as on a worker.
-//! Beside it stands the same work done by hand: decode, look up, encode, with no plugin at all. Every shape is measured in
-//! short batches, one after the other, round after round, so that what else the machine does hits all of them alike. A batch
+//! Beside it stands the same work done by hand: decode, look up, encode, with no plugin at all. Every shape is measured
+//! in short batches, one after the other, round after round, so that what else the machine does hits all alike. A batch
 //! is shorter than a time slice: the best tenth of the batches was not interrupted, and is what the table compares.
 
 mod common;

@@ -3,7 +3,7 @@
 
 pub(crate) mod cluster;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether to be quick rather than sure.
 pub(crate) fn is_quick() -> bool {
@@ -26,10 +26,15 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// Keeps the figures in the target directory, for whoever compares runs.
+/// Keeps the figures in the target directory, for whoever compares runs, and says where.
 pub(crate) fn report(name: &str, figures: &serde_json::Value) {
+    println!("\nAlso in {}.", save(name, figures).display());
+}
+
+/// The same in silence.
+pub(crate) fn save(name: &str, figures: &serde_json::Value) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
     let text = serde_json::to_string_pretty(figures).expect("figures are JSON");
     std::fs::write(&path, text).expect("the target directory is writable");
-    println!("\nAlso in {}.", path.display());
+    path
 }
