@@ -64,8 +64,8 @@ pub fn decode_after<'a>(
     }
 }
 
-/// What is published without a body: nothing, by data version (0, 0, 0). Only old brokers say nothing about filter servers
-/// either. Java: `DefaultRequestProcessor.registerBroker`.
+/// What is published without a body: nothing, by data version (0, 0, 0). Only old brokers say nothing about filter
+/// servers either. Java: `DefaultRequestProcessor.registerBroker`.
 fn without_body(form: Form) -> TopicTable {
     let filter_servers = (form != Form::LegacyJson).then(Vec::new);
     TopicTable { filter_servers, ..TopicTable::default() }
