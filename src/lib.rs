@@ -47,6 +47,9 @@ pub mod readiness;
 mod scan;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "net")]
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "the plugins count, too"))]
+mod tally;
 #[cfg(feature = "server")]
 mod telemetry;
 #[cfg(feature = "server")]

@@ -215,8 +215,8 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
                 return Ran::Opened { connection, peer };
             }
             Ok(Command::Close(id)) => worker.close(id),
-            // Nobody stops it: it is dropped.
-            Ok(Command::Stop(_)) | Err(_) => {}
+            // Time goes by with `tick`, and nobody stops it: it is dropped.
+            Ok(Command::Sweep(_) | Command::Stop(_)) | Err(_) => {}
         }
         Ran::Nothing
     }

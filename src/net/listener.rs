@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, warn};
 
 use super::config::NetConfig;
@@ -20,7 +20,7 @@ use super::service::{LaneService, Service};
 use super::stream::Accepted;
 use super::tls::Terms;
 use super::usage::{Slot, Totals};
-use super::worker::{Connections, Shared, WorkerHandle, WorkerThreads};
+use super::worker::{Connections, SWEEP_PERIOD, Shared, WorkerHandle, WorkerThreads};
 
 /// A socket that listens, though nobody accepts yet.
 #[derive(Debug)]
@@ -189,6 +189,16 @@ impl Acceptor {
         }
     }
 
+    /// Tells the workers how time goes by.
+    async fn sweep(&self) {
+        let mut sweeps = tokio::time::interval_at(Instant::now() + SWEEP_PERIOD, SWEEP_PERIOD);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            sweeps.tick().await;
+            self.workers.iter().for_each(WorkerHandle::sweep);
+        }
+    }
+
     fn hand_over(&self, stream: TcpStream, peer: SocketAddr) {
         let peer = canonical(peer);
         let Some(slot) = Slot::take(&self.totals, self.connections_max) else {
@@ -236,7 +246,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// The thread that accepts. Dropping it stops it.
+/// The thread that accepts, and counts the time for the workers. Dropping it stops it.
 struct AcceptorThread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -254,6 +264,7 @@ impl AcceptorThread {
             runtime.block_on(async move {
                 tokio::select! {
                     () = acceptor.run(listener) => {}
+                    () = acceptor.sweep() => {}
                     _ = stopped => {}
                 }
             });

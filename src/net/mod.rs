@@ -43,6 +43,7 @@ mod outgoing;
 mod service;
 mod stream;
 pub mod tls;
+mod turns;
 mod usage;
 mod worker;
 
@@ -57,7 +58,7 @@ pub use link::{Connection, OpenFlag, ReplySink};
 pub use listener::{Listener, Server};
 pub use memory::MemoryPeer;
 pub use service::{CloseReason, LaneJob, LaneService, Service, Step};
-pub use usage::Usage;
+pub use usage::{Turns, Usage, WorkerUsage};
 pub use worker::Connections;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

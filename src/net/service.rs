@@ -110,6 +110,46 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// What [`kind`](Self::kind) may say, and [`LOST`](Self::LOST).
+    pub const KINDS: [&'static str; 14] = [
+        "peer",
+        "io",
+        "frame",
+        "undecodable",
+        "stranger",
+        "proxy",
+        "tls",
+        "opening",
+        "partial-bytes",
+        "idle",
+        "requested",
+        "panicked",
+        "stopping",
+        Self::LOST,
+    ];
+
+    /// The kind of those that ended without a reason: their task was aborted, or panicked itself.
+    pub const LOST: &'static str = "lost";
+
+    /// In one word, without what differs from one to the next.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Io(_) => "io",
+            Self::Frame(_) => "frame",
+            Self::Undecodable(_) => "undecodable",
+            Self::Stranger(_) => "stranger",
+            Self::Proxy(_) => "proxy",
+            Self::Tls(_) => "tls",
+            Self::Opening => "opening",
+            Self::PartialBytes => "partial-bytes",
+            Self::Idle => "idle",
+            Self::Requested => "requested",
+            Self::Panicked => "panicked",
+            Self::Stopping => "stopping",
+        }
+    }
+
     /// Whether an operator should hear of it, because somebody did something wrong.
     pub(super) fn is_fault(&self) -> bool {
         match self {

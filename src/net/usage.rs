@@ -1,7 +1,11 @@
-//! What is held for whom, counted exactly.
+//! What is held for whom, counted exactly, and what the workers did.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use super::service::CloseReason;
+use super::turns::{BOUNDS, TurnClock};
+use crate::tally::Counter;
 
 /// What the sockets hold at one moment, and what they did so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -28,6 +32,31 @@ pub struct Usage {
     pub refused: u64,
 }
 
+/// What one worker did so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct WorkerUsage {
+    /// Reads that brought bytes.
+    pub reads: u64,
+    /// Writes that took bytes.
+    pub writes: u64,
+    /// Frames handled.
+    pub frames: u64,
+}
+
+/// How long the turns of all workers took.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Turns {
+    /// How many took at most each of [`Turns::BOUNDS`] and more than the bound before it, and how many more than all.
+    pub counts: [u64; BOUNDS.len() + 1],
+    /// All of them together.
+    pub nanos: u64,
+}
+
+impl Turns {
+    /// In nanoseconds.
+    pub const BOUNDS: [u64; BOUNDS.len()] = BOUNDS;
+}
+
 /// The counters behind [`Usage`].
 #[derive(Debug)]
 pub(super) struct Totals {
@@ -38,6 +67,8 @@ pub(super) struct Totals {
     pub(super) lane_jobs: AtomicUsize,
     pub(super) lane_bytes: AtomicUsize,
     pub(super) refused: AtomicU64,
+    /// In the order of [`CloseReason::KINDS`].
+    closed: [AtomicU64; CloseReason::KINDS.len()],
     /// One for each worker, written by it alone.
     pub(super) traffic: Box<[Traffic]>,
 }
@@ -52,12 +83,32 @@ impl Totals {
             lane_jobs: AtomicUsize::new(0),
             lane_bytes: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
-            traffic: (0..workers).map(|_| Traffic::default()).collect(),
+            closed: Default::default(),
+            traffic: (0..workers).map(|_| Traffic::new()).collect(),
         }
     }
 
+    /// A connection has ended, without a reason if its task did not get so far.
+    pub(super) fn count_closed(&self, reason: Option<&CloseReason>) {
+        let kind = reason.map_or(CloseReason::LOST, CloseReason::kind);
+        if let Some(at) = CloseReason::KINDS.iter().position(|one| *one == kind) {
+            self.closed[at].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many connections ended, by reason.
+    pub(super) fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CloseReason::KINDS.into_iter().zip(self.closed.iter().map(|count| count.load(Relaxed)))
+    }
+
+    pub(super) fn turns(&self) -> Turns {
+        let mut sum = Turns::default();
+        self.traffic.iter().for_each(|one| one.turns.add_to(&mut sum));
+        sum
+    }
+
     pub(super) fn usage(&self) -> Usage {
-        let sum = |counter: fn(&Traffic) -> &AtomicU64| self.traffic.iter().map(|one| counter(one).load(Relaxed)).sum();
+        let sum = |counter: fn(&Traffic) -> &Counter| self.traffic.iter().map(|one| counter(one).get()).sum();
         Usage {
             connections: self.connections.load(Relaxed),
             unsent_bytes: self.unsent.load(Relaxed),
@@ -74,17 +125,29 @@ impl Totals {
 }
 
 /// What one worker did. Aligned, so that no worker writes a cache line that another one reads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Traffic {
-    pub(super) reads: AtomicU64,
-    pub(super) writes: AtomicU64,
-    pub(super) frames: AtomicU64,
+    pub(super) reads: Counter,
+    pub(super) writes: Counter,
+    pub(super) frames: Counter,
+    pub(super) turns: TurnClock,
 }
 
-/// Counts one up, by the only thread that writes it: a load and a store cost less than an addition that others may see.
-pub(super) fn count(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed) + 1, Relaxed);
+impl Traffic {
+    fn new() -> Self {
+        let (reads, writes, frames) = Default::default();
+        Self { reads, writes, frames, turns: TurnClock::new() }
+    }
+
+    pub(super) fn usage(&self) -> WorkerUsage {
+        WorkerUsage { reads: self.reads.get(), writes: self.writes.get(), frames: self.frames.get() }
+    }
+}
+
+/// Counts one up, by the thread that writes this counter.
+pub(super) fn count(counter: &Counter) {
+    counter.count();
 }
 
 /// A counted place among the connections, given back on drop.

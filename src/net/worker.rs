@@ -1,20 +1,21 @@
 //! A worker: one thread, one event loop, one service, and the connections that live there.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::config::NetConfig;
@@ -26,7 +27,7 @@ use super::memory::{self, MemoryPeer};
 use super::service::{CloseReason, Service};
 use super::stream::{Accepted, Stream};
 use super::tls::{Scratch, Terms};
-use super::usage::{Load, Slot, Totals, Traffic, Usage};
+use super::usage::{Load, Slot, Totals, Traffic, Turns, Usage, WorkerUsage};
 use crate::route::ConnectionId;
 
 /// The connections of a server, for whoever must close or count them.
@@ -77,6 +78,26 @@ impl Connections {
     pub fn usage(&self) -> Usage {
         self.totals.usage()
     }
+
+    /// What each worker did so far.
+    pub fn usage_per_worker(&self) -> Vec<WorkerUsage> {
+        self.totals.traffic.iter().map(Traffic::usage).collect()
+    }
+
+    /// Workers that have not heard for ten seconds that time goes by.
+    pub fn stuck_workers(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.is_stuck()).count()
+    }
+
+    /// How many connections ended so far, by reason.
+    pub fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.totals.closed()
+    }
+
+    /// How long the turns of the workers took.
+    pub fn turns(&self) -> Turns {
+        self.totals.turns()
+    }
 }
 
 /// What a worker can be told.
@@ -89,6 +110,8 @@ pub(super) enum Command {
         load: Load,
     },
     Close(ConnectionId),
+    /// Time goes by. So often it has, and is set to zero when the worker hears of it.
+    Sweep(Arc<AtomicU32>),
     /// Answer what is owed until then, and end.
     Stop(Instant),
 }
@@ -98,13 +121,14 @@ pub(super) enum Command {
 pub(super) struct WorkerHandle {
     commands: UnboundedSender<Command>,
     load: Arc<AtomicUsize>,
+    sweeps_due: Arc<AtomicU32>,
 }
 
 impl WorkerHandle {
     /// The way to a worker that does not exist yet, and what it will receive.
     pub(super) fn new() -> (Self, UnboundedReceiver<Command>) {
         let (commands, received) = unbounded_channel();
-        (Self { commands, load: Arc::default() }, received)
+        (Self { commands, load: Arc::default(), sweeps_due: Arc::default() }, received)
     }
 
     /// Where the next connection goes.
@@ -119,6 +143,18 @@ impl WorkerHandle {
 
     pub(super) fn open(&self, stream: Accepted, peer: SocketAddr, slot: Slot) {
         self.send(Command::Open { stream, peer, slot, load: Load::add(&self.load) });
+    }
+
+    /// To be called at every [`SWEEP_PERIOD`]. A worker that was held up hears of it once, however late: it must not
+    /// take its own delay for the silence of its peers.
+    pub(super) fn sweep(&self) {
+        if self.sweeps_due.fetch_add(1, AcqRel) == 0 {
+            self.send(Command::Sweep(Arc::clone(&self.sweeps_due)));
+        }
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.sweeps_due.load(Relaxed) >= STUCK_SWEEPS
     }
 
     fn send(&self, command: Command) {
@@ -150,7 +186,7 @@ pub(super) struct Worker<S: Service> {
     index: usize,
     /// Counts sweeps: the only clock that connections look at.
     tick: Cell<u32>,
-    links: RefCell<HashMap<ConnectionId, Watched>>,
+    links: RefCell<BTreeMap<ConnectionId, Watched>>,
 }
 
 /// A connection, and the sweeps that it may be silent for; none is any number.
@@ -185,6 +221,7 @@ impl<S: Service> Worker<S> {
     pub(super) fn forget(&self, connection: &Connection, reason: Option<&CloseReason>) {
         let (id, peer) = (connection.id(), connection.peer);
         self.links.borrow_mut().remove(&id);
+        self.shared.totals.count_closed(reason);
         match reason {
             Some(reason) if reason.is_fault() => {
                 if let Some(suppressed) = self.shared.faults.admit(Instant::now().into_std()) {
@@ -199,9 +236,6 @@ impl<S: Service> Worker<S> {
     /// Obeys until told to stop; then until every connection has ended.
     async fn run(self: Rc<Self>, mut commands: UnboundedReceiver<Command>) {
         let mut tasks = JoinSet::new();
-        let mut sweeps = tokio::time::interval_at(Instant::now() + SWEEP_PERIOD, SWEEP_PERIOD);
-        // A worker that was held up must not take its own delay for the silence of its peers.
-        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = loop {
             tokio::select! {
                 command = commands.recv() => match command {
@@ -211,13 +245,22 @@ impl<S: Service> Worker<S> {
                         }
                     }
                     Some(Command::Close(id)) => self.close(id),
+                    Some(Command::Sweep(due)) => {
+                        due.store(0, Release);
+                        let mut swept = self.begin_sweep();
+                        while let Some(last) = self.sweep_behind(swept) {
+                            swept = Some(last);
+                            self.traffic().turns.end();
+                            tokio::task::yield_now().await;
+                        }
+                    }
                     Some(Command::Stop(deadline)) => break deadline,
                     None => break Instant::now(),
                 },
-                _ = sweeps.tick() => self.sweep(),
                 // Only to forget it: whatever a task leaves behind, it has put in order itself.
                 Some(_) = tasks.join_next() => {}
             }
+            self.traffic().turns.end();
         };
         // What is still on its way here is dropped, and its slots with it.
         drop(commands);
@@ -249,7 +292,7 @@ impl<S: Service> Worker<S> {
         let idle_ticks = ticks((self.shared.idle_timeout)());
         self.links.borrow_mut().insert(link.id, Watched { link: Arc::clone(&link), idle_ticks });
         let connection = Connection { link, peer };
-        Some((connection.id(), Driver::new(Rc::clone(self), stream, connection, (slot, load)).run()))
+        Some((connection.id(), Driver::new(Rc::clone(self), stream, connection, (slot, load))))
     }
 
     pub(super) fn close(&self, id: ConnectionId) {
@@ -263,11 +306,30 @@ impl<S: Service> Worker<S> {
     }
 
     /// Closes the connections that said and heard nothing for more sweeps than they may.
+    #[cfg(feature = "server")]
     pub(super) fn sweep(&self) {
-        let now = self.tick.get().wrapping_add(1);
-        self.tick.set(now);
+        let mut swept = self.begin_sweep();
+        while let Some(last) = self.sweep_behind(swept) {
+            swept = Some(last);
+        }
+    }
+
+    /// One tick has gone by; nobody is swept yet.
+    fn begin_sweep(&self) -> Option<ConnectionId> {
+        self.tick.set(self.tick.get().wrapping_add(1));
+        None
+    }
+
+    /// Sweeps some connections behind this one: a look at each of tens of thousands would hold everybody up. Returns
+    /// the last one, if there may be more.
+    fn sweep_behind(&self, swept: Option<ConnectionId>) -> Option<ConnectionId> {
+        let now = self.tick.get();
         let opening_ticks = ticks(self.shared.config.opening_timeout);
-        for Watched { link, idle_ticks } in self.links.borrow().values() {
+        let links = self.links.borrow();
+        let behind = (swept.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let mut last = None;
+        for (id, Watched { link, idle_ticks }) in links.range(behind).take(SWEEP_MAX) {
+            last = Some(*id);
             let silent_for = now.wrapping_sub(link.active.load(Relaxed));
             if idle_ticks.is_some_and(|idle_ticks| silent_for > idle_ticks) {
                 link.signal(Signal::Close(CloseReason::Idle));
@@ -276,6 +338,7 @@ impl<S: Service> Worker<S> {
                 link.signal(Signal::Close(CloseReason::Opening));
             }
         }
+        last
     }
 }
 
@@ -302,7 +365,11 @@ impl WorkerThreads {
         let mut started = Self { handles: Vec::with_capacity(count), threads: Vec::with_capacity(count) };
         let (ready, all_ready) = std::sync::mpsc::channel();
         for index in 0..count {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let totals = Arc::clone(&shared.totals);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .on_thread_unpark(move || totals.traffic[index].turns.wake_up())
+                .build()?;
             let (handle, received) = WorkerHandle::new();
             let (shared, factory, ready) = (Arc::clone(shared), Arc::clone(&factory), ready.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
@@ -345,5 +412,12 @@ impl Drop for WorkerThreads {
     }
 }
 
-/// The one timer of a worker. Its ticks measure every silence, to within two of them and never too short.
-const SWEEP_PERIOD: Duration = Duration::from_millis(250);
+/// The one clock of connections. Its ticks measure every silence, to within two of them and never too short. It is not
+/// a timer of the workers, because whoever waits with a timer pays for it at every wait.
+pub(super) const SWEEP_PERIOD: Duration = Duration::from_millis(250);
+
+/// A worker that is held up for so many of them is stuck.
+const STUCK_SWEEPS: u32 = 40;
+
+/// Connections that are looked at in one turn.
+const SWEEP_MAX: usize = 512;

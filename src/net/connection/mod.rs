@@ -102,14 +102,7 @@ impl<S: Service> Driver<S> {
         }
     }
 
-    /// Serves the connection until it ends.
-    pub(super) async fn run(mut self) {
-        let reason = std::future::poll_fn(|cx| self.poll(cx)).await;
-        self.stream.close();
-        self.reason = Some(reason);
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if !self.waker.will_wake(cx.waker()) {
             self.waker.clone_from(cx.waker());
             self.connection.link.set_waker(cx.waker().clone());
@@ -189,49 +182,62 @@ impl<S: Service> Driver<S> {
     // Reading.
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Turn, CloseReason> {
-        let worker = Rc::clone(&self.worker);
-        let mut shared = worker.read_buffer.borrow_mut();
-        let own = !self.partial.bytes.is_empty();
-        let buffer = if own {
-            let free = self.partial.bytes.capacity() - self.partial.bytes.len();
-            if free == 0 {
-                // Grows with what has arrived, whatever length was claimed.
-                self.partial.bytes.reserve(self.partial.bytes.len().clamp(PARTIAL_MIN, READ_MAX));
+        if !self.partial.bytes.is_empty() {
+            return self.read_partial(cx);
+        }
+        // Taken and given back, so that what is handled lies where it was read.
+        let mut buffer = self.worker.read_buffer.take();
+        // From its beginning, unless somebody keeps what was read: so it stays in the processor's cache.
+        if !buffer.try_reclaim(READ_MAX) && buffer.capacity() < READ_MIN {
+            buffer.reserve(READ_MAX);
+        }
+        let read = self.stream.poll_read(cx, &mut buffer);
+        let turn = self.after_read(read).and_then(|turn| {
+            if let Turn::Progress = turn {
+                self.partial.unhandled = self.handle(&mut buffer)?;
+                self.keep(&buffer);
                 self.charge_partial()?;
             }
-            &mut self.partial.bytes
-        } else {
-            if shared.capacity() < READ_MIN {
-                shared.reserve(READ_MAX);
-            }
-            &mut *shared
-        };
-        let read = self.stream.poll_read(cx, buffer);
+            Ok(turn)
+        });
+        buffer.clear();
+        self.worker.read_buffer.replace(buffer);
+        turn
+    }
+
+    /// Reads more of what has arrived in part.
+    fn read_partial(&mut self, cx: &mut Context<'_>) -> Result<Turn, CloseReason> {
+        let free = self.partial.bytes.capacity() - self.partial.bytes.len();
+        if free == 0 {
+            // Grows with what has arrived, whatever length was claimed.
+            self.partial.bytes.reserve(self.partial.bytes.len().clamp(PARTIAL_MIN, READ_MAX));
+            self.charge_partial()?;
+        }
+        let read = self.stream.poll_read(cx, &mut self.partial.bytes);
+        let turn = self.after_read(read)?;
+        if let Turn::Progress = turn {
+            self.handle_partial()?;
+        }
+        Ok(turn)
+    }
+
+    /// Whether a read brought bytes.
+    fn after_read(&mut self, read: Poll<Result<usize, CloseReason>>) -> Result<Turn, CloseReason> {
         self.see_handshake();
         match read {
             Poll::Pending => {
+                // A TLS session may hold more by now.
                 self.charge_partial()?;
-                return Ok(Turn::Wait);
+                Ok(Turn::Wait)
             }
-            Poll::Ready(Ok(0)) => return Err(CloseReason::Peer),
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(reason)) => return Err(reason),
-        }
-        count(&worker.traffic().reads);
-        self.touch();
-        if own {
-            drop(shared);
-            self.handle_partial()?;
-        } else {
-            let mut chunk = shared.split();
-            drop(shared);
-            self.partial.unhandled = self.handle(&mut chunk)?;
-            if !chunk.is_empty() {
-                self.keep(&chunk);
-                self.charge_partial()?;
+            Poll::Ready(Ok(0)) => Err(CloseReason::Peer),
+            Poll::Ready(Ok(_)) => {
+                count(&self.worker.traffic().reads);
+                self.touch();
+                Ok(Turn::Progress)
             }
+            Poll::Ready(Err(reason)) => Err(reason),
         }
-        Ok(Turn::Progress)
     }
 
     /// Copies what could not be handled into a buffer of this connection's own; an empty one costs nothing.
@@ -431,6 +437,23 @@ impl<S: Service> Driver<S> {
         self.connection.link.active.store(self.worker.tick(), Relaxed);
     }
 }
+
+/// Serves the connection until it ends. By hand, because an `async fn` would keep the driver twice.
+impl<S: Service> Future for Driver<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let looked = self.look(cx);
+        self.worker.traffic().turns.end();
+        looked.map(|reason| {
+            self.stream.close();
+            self.reason = Some(reason);
+        })
+    }
+}
+
+/// Nothing in it is pinned.
+impl<S: Service> Unpin for Driver<S> {}
 
 impl<S: Service> Drop for Driver<S> {
     /// Also when the task is aborted: what was counted is given back, and the lane hears of the close.
