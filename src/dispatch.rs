@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use crate::config::Networks;
 use crate::memo::{Memo, Owner, Promise};
 use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, ReplySink, Service, Step};
-use crate::plugin::{Access, Answer, Catalogue, Core, Request, Runner, Target, refuse};
+use crate::plugin::{Access, Answer, Catalogue, Core, Outcome, Request, Runner, Target, refuse};
 use crate::readiness::ReadinessCell;
 use crate::remoting::{Command, FrameError, ResponseCode, SerializeType, VERSION_BEFORE_GO_AWAY};
 use crate::route::ConnectionId;
@@ -168,6 +168,8 @@ impl Service for Worker {
 
 impl Worker {
     fn refuse(&self, command: &Command, code: ResponseCode, remark: &str, out: &mut BytesMut) {
+        let place = self.gate.catalogue.target(command.code).map(|target| target.place);
+        self.runner.tally().request(place, Outcome::of_refusal(code));
         if !command.is_oneway() {
             refuse(code, remark, command.opaque, self.gate.serialize_type, out);
         }
@@ -213,6 +215,7 @@ impl LaneService for Lane {
         let answer = || self.runner.answer(&target, command, &caller, &mut out);
         let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
         let Some(answered) = answered else {
+            self.runner.tally().request(Some(target.place), Outcome::Busy);
             if !is_oneway {
                 let remark = "too many calls of plugins are under way; try again";
                 self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, opaque, &mut out);
@@ -228,6 +231,7 @@ impl LaneService for Lane {
     fn connection_closed(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.registrants.take(id) else { return };
         let removed = self.core.routes.disconnect(&connection);
+        self.core.changes.disconnected.add(removed.len());
         for broker in &removed {
             tracing::info!(
                 broker = %broker.broker_name, cluster = %broker.cluster, address = %broker.address,

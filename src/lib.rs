@@ -27,6 +27,8 @@ pub mod route;
 
 #[cfg(feature = "server")]
 mod address_server;
+#[cfg(feature = "server")]
+mod admin;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]

@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::plugin::Core;
 
-/// Whether it makes sense to send clients here.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Whether it makes sense to send clients here. The text says why not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Readiness {
     /// Everything is answered.
+    #[error("ready")]
     Ready,
     /// It has begun so lately that it may not know its brokers yet, and the operator wants lookups refused meanwhile.
     /// Java: `needWaitForService`.
+    #[error("routes: lookups are refused until `requests.wait-for-service-time` is over, for brokers to register")]
     Starting,
     /// It was told to stop. There are better servers to ask, though it may still answer.
+    #[error("server: it stops")]
     Stopping,
 }
 

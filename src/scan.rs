@@ -32,6 +32,7 @@ pub(crate) fn scan(core: &Core, connections: &Connections) -> usize {
         // If it is still there, it notices, connects again and registers again.
         connections.close(broker.connection);
     }
+    core.changes.expired.add(removed.len());
     core.notifier.left(&removed);
     sweep(&core.routes);
     removed.len()

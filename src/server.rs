@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address_server::AddressServer;
+use crate::admin::{Admin, Sources};
 use crate::body::Limits;
 use crate::by_hand::{ByHand, Fault};
 use crate::clock::Clock;
@@ -24,7 +25,7 @@ use crate::memo::{self, Memo};
 use crate::net::tls::{self, TlsError};
 use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
 use crate::notify::Notifier;
-use crate::plugin::{Catalogue, CatalogueError, Core, Registrants, Runner, RunnerLimits};
+use crate::plugin::{Catalogue, CatalogueError, Changes, Core, Registrants, Runner, RunnerLimits};
 use crate::readiness::{Readiness, ReadinessCell};
 use crate::route::{Damage, RouteTable};
 use crate::scan::{Scan, scan};
@@ -88,6 +89,7 @@ pub struct Running {
     scan: Option<Scan>,
     address_server: Option<AddressServer>,
     reload: Option<tls::Reload>,
+    admin: Option<Admin>,
 }
 
 /// Lines about refused requests in a second.
@@ -128,6 +130,7 @@ impl NameServer {
         let core = Arc::new(Core {
             routes: Arc::new(RouteTable::new()),
             registrants: Registrants::default(),
+            changes: Changes::default(),
             notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type, outgoing_tls.clone())?,
             kv: Arc::new(kv),
             settings,
@@ -165,7 +168,7 @@ impl NameServer {
     pub fn serve(self) -> std::io::Result<Running> {
         let worker = self.worker_factory();
         let lane = self.lane_factory();
-        let Self { config, core, listener, readiness, certificates, memo_tally, .. } = self;
+        let Self { config, core, catalogue, listener, readiness, certificates, memo_tally } = self;
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
@@ -173,8 +176,16 @@ impl NameServer {
         let interval = config.tls.reload_interval;
         let certificates = certificates.filter(|_| !interval.is_zero());
         let reload = certificates.map(|files| tls::Reload::start(files, interval)).transpose()?;
+        let sources = Sources {
+            core: Arc::clone(&core),
+            catalogue,
+            readiness: Arc::clone(&readiness),
+            connections: serving.connections(),
+        };
+        let admin = config.admin.http_listen.address().map(|address| Admin::start(address, sources)).transpose()?;
         Ok(Running {
             address: serving.local_addr(),
+            admin,
             core,
             readiness,
             memo_tally,
@@ -250,6 +261,11 @@ impl Running {
         self.address
     }
 
+    /// Where metrics can be read over HTTP, if anywhere.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(Admin::address)
+    }
+
     /// Forgets the brokers that have been silent for longer than they said, as of the clock's now, and closes their
     /// connections; says how many. Then looks for what is broken in the tables, and repairs it. The scan thread does
     /// this by itself at every interval.
@@ -314,6 +330,8 @@ impl Running {
             serving.stop();
             self.core.kv.close();
         }
+        // Last, so that whoever watches sees it stop.
+        drop(self.admin.take());
     }
 }
 

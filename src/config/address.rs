@@ -93,6 +93,48 @@ impl fmt::Display for BindAddress {
     }
 }
 
+/// Where an HTTP server listens: nowhere (`off`), at a port of the loopback (`9877`), or at an address
+/// (`10.0.0.1:9877`).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HttpListen(Option<SocketAddr>);
+
+/// The text is none of these.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is neither \"off\", nor a port, nor address:port")]
+pub struct HttpListenError(String);
+
+impl HttpListen {
+    /// The address, unless it is off.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.0
+    }
+}
+
+impl From<SocketAddr> for HttpListen {
+    fn from(address: SocketAddr) -> Self {
+        Self(Some(address))
+    }
+}
+
+impl TryFrom<String> for HttpListen {
+    type Error = HttpListenError;
+
+    fn try_from(text: String) -> Result<Self, HttpListenError> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let port = text.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        port.or_else(|_| text.parse()).map(Self::from).map_err(|_| HttpListenError(text))
+    }
+}
+
+impl From<HttpListen> for String {
+    fn from(listen: HttpListen) -> Self {
+        listen.0.map_or_else(|| "off".to_owned(), |address| address.to_string())
+    }
+}
+
 /// A name in the DNS is no longer.
 const NAME_LEN_MAX: usize = 253;
 
@@ -154,6 +196,20 @@ mod tests {
 
     fn contain(networks: &Networks, address: &str) -> bool {
         networks.contain(address.parse().unwrap())
+    }
+
+    #[test]
+    fn an_http_server_is_off_or_on_the_loopback_unless_an_address_is_named() {
+        let address = |text: &str| HttpListen::try_from(text.to_owned()).map(|listen| String::from(listen));
+
+        for (text, shown) in
+            [("off", "off"), ("9877", "127.0.0.1:9877"), ("[::]:1", "[::]:1"), ("1.2.3.4:0", "1.2.3.4:0")]
+        {
+            assert_eq!(address(text).unwrap(), shown);
+        }
+        for text in ["", "on", "70000", "localhost:1", ":1"] {
+            assert!(address(text).is_err(), "{text}");
+        }
     }
 
     #[test]

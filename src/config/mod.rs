@@ -29,7 +29,7 @@ mod units;
 
 use serde::{Deserialize, Serialize};
 
-pub use address::{BindAddress, Networks};
+pub use address::{BindAddress, HttpListen, Networks};
 pub use environment::Environment;
 pub use error::{ConfigError, Notice, Problem, Severity};
 pub use load::{Loaded, load};

@@ -44,6 +44,7 @@ mod writer;
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
@@ -174,6 +175,17 @@ impl KvStore {
         self.table.load_full()
     }
 
+    /// What the writer has done since the store was opened.
+    pub fn counts(&self) -> Counts {
+        let done = &self.queue.done;
+        Counts {
+            writes: done.writes.load(Relaxed),
+            writes_failed: done.writes_failed.load(Relaxed),
+            commits: done.commits.load(Relaxed),
+            commits_failed: done.commits_failed.load(Relaxed),
+        }
+    }
+
     /// Queues a value for a key; without one, makes sure that the namespace exists and that the key does not.
     ///
     /// `done` is called exactly once: on the writer thread when the write is on disk and published, or has failed; or
@@ -228,6 +240,19 @@ impl KvStore {
             tracing::error!("the KV writer thread panicked; the writes that waited for it were refused");
         }
     }
+}
+
+/// What the writer of a store has done.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Writes that are on disk, or had nothing to change.
+    pub writes: u64,
+    /// Writes whose clients were told that they are not.
+    pub writes_failed: u64,
+    /// Files that were written and synced; many writes may share one.
+    pub commits: u64,
+    /// Files that could not be.
+    pub commits_failed: u64,
 }
 
 type Parts<D> = (Arc<ArcSwap<Table>>, Arc<Queue>, Writer<D>);

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::completion::Completion;
@@ -99,6 +100,16 @@ pub(super) struct Write {
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    pub(super) done: Done,
+}
+
+/// What the writer has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) writes: AtomicU64,
+    pub(super) writes_failed: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) commits_failed: AtomicU64,
 }
 
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 
@@ -62,8 +63,12 @@ impl<D: Disk> Writer<D> {
         let version = current.version() + 1;
         let applied: Vec<_> = batch.iter().map(|write| next.apply(&write.change, version)).collect();
         let stored = self.store(&current, next);
+        let done = &self.queue.done;
         for (write, applied) in batch.into_iter().zip(applied) {
-            tell(write.done, applied.and(stored.clone()));
+            let outcome = applied.and(stored.clone());
+            let counter = if outcome.is_ok() { &done.writes } else { &done.writes_failed };
+            counter.fetch_add(1, Relaxed);
+            tell(write.done, outcome);
         }
     }
 
@@ -73,7 +78,11 @@ impl<D: Disk> Writer<D> {
         if self.settled && !changed {
             return Ok(());
         }
-        match self.file.commit(&format::encode(&next)) {
+        let committed = self.file.commit(&format::encode(&next));
+        let done = &self.queue.done;
+        let counter = if committed.is_ok() { &done.commits } else { &done.commits_failed };
+        counter.fetch_add(1, Relaxed);
+        match committed {
             Ok(()) => {
                 self.settled = true;
                 if changed {

@@ -11,6 +11,7 @@ use crate::route::{Millis, RouteTable};
 use crate::upstream::Upstreams;
 
 use super::registrants::Registrants;
+use super::tally::Changes;
 
 /// The parts of the server that plugins work on, shared by all of them.
 pub struct Core {
@@ -18,6 +19,8 @@ pub struct Core {
     pub routes: Arc<RouteTable>,
     /// The connections that registered brokers.
     pub registrants: Registrants,
+    /// How often the tables changed.
+    pub changes: Changes,
     /// Tells brokers what changed in the route tables.
     pub notifier: Notifier,
     /// The KV store.

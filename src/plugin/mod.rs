@@ -22,15 +22,19 @@ mod registry;
 mod request;
 mod runner;
 mod stock;
+mod tally;
 mod view;
 mod wasm;
 
 pub use self::core::Core;
 pub use self::error::CatalogueError;
 pub use self::registrants::Registrants;
+pub use self::tally::Changes;
 
 pub(crate) use self::encode::refuse;
 pub(crate) use self::manifest::Access;
 pub(crate) use self::registry::{Catalogue, Target};
 pub(crate) use self::request::Request;
 pub(crate) use self::runner::{Answer, Runner, RunnerLimits};
+pub(crate) use self::tally::Outcome;
+pub(crate) use self::wasm::CallError;

@@ -29,9 +29,11 @@ use super::group_marks::GroupMark;
 use super::manifest::{CodeEntry, Condition, Kind, Manifest, Run};
 use super::pace::Pace;
 use super::stock;
+use super::tally::Tally;
 use super::wasm::{Engine, InstanceParts, LogBudget, Prepared, SharedMemory, hex};
 use crate::config::{Flag, Grant, PluginsConfig, PoliciesConfig, PolicyFailure, nearest};
 use crate::notify::{Event, Form};
+use crate::tally::{Apart, PerThread};
 
 /// Every plugin in use.
 pub(crate) struct Catalogue {
@@ -40,6 +42,7 @@ pub(crate) struct Catalogue {
     chain: Vec<PolicySlot>,
     notices: Vec<Form>,
     rejected: Vec<Rejected>,
+    tallies: PerThread<Tally>,
     _engine: Engine,
 }
 
@@ -72,6 +75,8 @@ pub(crate) enum Origin {
 pub(crate) struct Target {
     /// Index into the catalogue's plugins.
     pub(crate) plugin: usize,
+    /// Its place among the codes of the catalogue, for what is counted by code.
+    pub(crate) place: usize,
     pub(crate) entry: CodeEntry,
     /// What is looked at first; none when the plugin does not glance.
     pub(crate) glance: Option<Arc<Glance>>,
@@ -108,7 +113,8 @@ impl Catalogue {
         let embedded_names = loader.load_embedded()?;
         let rejected = loader.load_directories();
         let notices = loader.notices_in_use();
-        let Loader { plugins, codes, .. } = loader;
+        let Loader { plugins, mut codes, .. } = loader;
+        codes.values_mut().enumerate().for_each(|(place, target)| target.place = place);
         for name in &config.disabled {
             if !embedded_names.contains(name) {
                 let known = embedded_names.join(", ");
@@ -117,12 +123,27 @@ impl Catalogue {
             }
         }
         let chain = chain(&plugins, config, policies)?;
-        Ok(Self { plugins, codes, chain, notices, rejected, _engine: engine })
+        Ok(Self { plugins, codes, chain, notices, rejected, tallies: PerThread::default(), _engine: engine })
     }
 
     /// Who answers a request code.
     pub(crate) fn target(&self, code: i32) -> Option<&Target> {
         self.codes.get(&code)
+    }
+
+    /// The request codes that are answered.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = (i32, &Target)> {
+        self.codes.iter().map(|(code, target)| (*code, target))
+    }
+
+    /// Where one more thread counts.
+    pub(super) fn join_tallies(&self) -> Arc<Apart<Tally>> {
+        self.tallies.join(Tally::new(self.codes.len(), self.plugins.len()))
+    }
+
+    /// What all threads counted.
+    pub(crate) fn tallies(&self) -> &PerThread<Tally> {
+        &self.tallies
     }
 
     /// The plugins in use.
@@ -381,7 +402,7 @@ impl Loader<'_> {
         for entry in &plugin.manifest.codes {
             let is_embedded = plugin.origin == Origin::Embedded;
             let glance = entry.glance.as_ref().and_then(Glance::new).map(Arc::new);
-            let target = Target { plugin: index, entry: entry.clone(), glance, is_embedded };
+            let target = Target { plugin: index, place: 0, entry: entry.clone(), glance, is_embedded };
             if let Some(previous) = self.codes.insert(entry.code, target) {
                 let previous = &self.plugins[previous.plugin].name;
                 tracing::info!(code = entry.code, plugin = %plugin.name, "taken over from {previous}");

@@ -11,9 +11,10 @@ use bytes::{Bytes, BytesMut};
 use super::core::Core;
 use super::draft::{Draft, DraftBody};
 use super::encode;
-use super::glance::{Glance, Verdict};
+use super::glance::{Glance, Sight, Verdict};
 use super::registry::{Catalogue, PolicySlot, Target};
 use super::request::Request;
+use super::tally::{Outcome, Tally};
 use super::view::RouteView;
 use super::wasm::{Call, CallError, Handling, Instance, Part};
 use crate::config::{PolicyFailure, Snapshot};
@@ -22,6 +23,7 @@ use crate::memo::{Fact, Reads, Unfit};
 use crate::net::{Connection, LogLimit};
 use crate::remoting::{Command, ResponseCode, SerializeType};
 use crate::route::Route;
+use crate::tally::Apart;
 
 /// Lines about failing plugins in a second, on one thread.
 const FAILURE_LINES_MAX: u32 = 10;
@@ -52,6 +54,9 @@ pub(crate) struct Runner {
     spare: Option<Box<Handling>>,
     /// What the plugins learned while they made the last reply.
     reads: Option<Box<Reads>>,
+    /// A plugin failed while it made the last reply, and its caller is told so.
+    failed: bool,
+    tally: Arc<Apart<Tally>>,
 }
 
 /// What became of a request.
@@ -80,7 +85,14 @@ impl Runner {
     pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
         let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
-        Self { catalogue, core, limits, instances, spare: None, reads: None, failures }
+        let tally = catalogue.join_tallies();
+        let (spare, reads, failed) = Default::default();
+        Self { catalogue, core, limits, instances, spare, reads, failed, failures, tally }
+    }
+
+    /// Where this thread counts.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Appends a refusal.
@@ -98,20 +110,36 @@ impl Runner {
     ) -> Answer {
         let opaque = command.opaque;
         let is_oneway = command.is_oneway();
+        self.failed = false;
         self.reads_mut().begin((!target.entry.pure).then_some(Unfit::NoPromise));
         let command = match &target.glance {
             None => command,
             Some(glance) => match self.answer_at_a_glance(target.plugin, glance, command, caller, out) {
-                None => return Answer::Done,
+                None => {
+                    self.count(target, ResponseCode::SUCCESS.0);
+                    return Answer::Done;
+                }
                 Some(command) => command,
             },
         };
         let request = Request { command, caller: caller.clone() };
         let (request, mut handling) = self.process(target, request);
+        let code = if is_oneway { ResponseCode::SUCCESS.0 } else { handling.draft.code };
         let answer = if is_oneway { Answer::Done } else { self.reply(opaque, request, &mut handling, out) };
+        self.count(target, code);
         handling.reset();
         self.spare = Some(handling);
         answer
+    }
+
+    /// Counts a request that got this response code.
+    fn count(&self, target: &Target, code: i32) {
+        let outcome = match code {
+            _ if self.failed => Outcome::Failed,
+            _ if code == ResponseCode::SUCCESS.0 => Outcome::Success,
+            _ => Outcome::Error,
+        };
+        self.tally.request(Some(target.place), outcome);
     }
 
     /// What the plugins learned while they made the last reply.
@@ -202,6 +230,7 @@ impl Runner {
 
     /// Tells the log why a plugin failed, and returns what the client is told.
     fn complain(&mut self, plugin: usize, request: &Request, wrote: bool, error: &CallError) -> String {
+        self.failed = true;
         let name = &self.catalogue.plugins()[plugin].name;
         let code = request.command.code;
         self.failures.note(|suppressed| {
@@ -223,6 +252,12 @@ impl Runner {
         if let Some(topic) = command.field(glance.field()) {
             self.reads_mut().note(|| Fact::route(topic, sight.route.as_ref()));
         }
+        let looked = self.glance_at(plugin, sight, command);
+        self.tally.call(plugin, looked.as_ref().map(drop));
+        looked
+    }
+
+    fn glance_at(&mut self, plugin: usize, sight: Sight, command: &Command) -> Result<Verdict, CallError> {
         let mut instance = self.instance(plugin)?;
         let known = &self.catalogue.plugins()[plugin];
         let began = known.is_timed().then(|| self.core.clock.monotonic());
@@ -251,7 +286,10 @@ impl Runner {
     fn enter(&mut self, plugin: usize, call: Call) -> (Call, Result<(), CallError>) {
         let mut instance = match self.instance(plugin) {
             Ok(instance) => instance,
-            Err(error) => return (call, Err(error)),
+            Err(error) => {
+                self.tally.call(plugin, Err(&error));
+                return (call, Err(error));
+            }
         };
         let known = &self.catalogue.plugins()[plugin];
         // Reading the clock costs as much as half an entry.
@@ -260,6 +298,7 @@ impl Runner {
         if let Some(began) = began {
             known.note_call(self.core.clock.monotonic().saturating_sub(began));
         }
+        self.tally.call(plugin, outcome.as_ref().map(drop));
         match outcome {
             Ok(()) => self.instances[plugin] = Some(instance),
             Err(CallError::Spent) => {
@@ -306,7 +345,10 @@ impl Runner {
     ) {
         match self.apply_policies(first, settings, request, route) {
             Ok(view) => encode::view(head, &view, order_topic_conf, out),
-            Err(failure) => encode::reply(&failure, head.opaque, head.serialize_type, out),
+            Err(failure) => {
+                self.failed = true;
+                encode::reply(&failure, head.opaque, head.serialize_type, out);
+            }
         }
     }
 

@@ -116,6 +116,11 @@ impl Server {
         self.address
     }
 
+    /// Where it answers over HTTP.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.running.as_ref().and_then(Running::http_addr).expect("it was told to")
+    }
+
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }

@@ -1,6 +1,7 @@
 //! What a NameServer's users see, tested over its sockets.
 
 mod address_server;
+mod admin_http;
 mod admission;
 mod bad_input;
 mod captures;

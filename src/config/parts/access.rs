@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Networks;
+use crate::config::{HttpListen, Networks};
 
 /// `[admin]`: requests that change the server rather than use it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -10,11 +10,13 @@ use crate::config::Networks;
 pub struct AdminConfig {
     /// Networks from which such requests are accepted; by default loopback, link-local and private ones.
     pub admin_from: Networks,
+    /// Where metrics can be read over HTTP.
+    pub http_listen: HttpListen,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { admin_from: Networks::near() }
+        Self { admin_from: Networks::near(), http_listen: HttpListen::default() }
     }
 }
 

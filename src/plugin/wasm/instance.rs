@@ -74,6 +74,21 @@ pub(crate) enum CallError {
     Instantiate(String),
 }
 
+impl CallError {
+    /// What [`kind`](Self::kind) may say.
+    pub(crate) const KINDS: [&'static str; 4] = ["deadline", "trap", "spent", "instantiate"];
+
+    /// In one word, for the metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Trap(_) => "trap",
+            Self::Spent => "spent",
+            Self::Instantiate(_) => "instantiate",
+        }
+    }
+}
+
 /// A live instance.
 pub(crate) struct Instance {
     imports_wasi: bool,

@@ -14,6 +14,7 @@ mod wasi;
 pub(super) use cache::hex;
 pub(super) use engine::{Engine, PrepareError};
 pub(super) use host::log::LogBudget;
-pub(super) use instance::{CallError, Instance, InstanceParts, Prepared};
+pub(crate) use instance::CallError;
+pub(super) use instance::{Instance, InstanceParts, Prepared};
 pub(super) use limits::SharedMemory;
 pub(super) use state::{Call, Handling, Part};

@@ -43,13 +43,17 @@ impl registrations::Host for PluginState {
         }
         Ok(match outcome {
             Ok(registered) => {
+                self.core.changes.registered.add(1);
                 self.core.notifier.joined(&registered, joined_ha.as_ref());
                 Ok(registrations::Registered {
                     master_address: registered.master_address.as_deref().map(str::to_owned),
                     ha_address: registered.ha_address.as_deref().map(str::to_owned),
                 })
             }
-            Err(error) => Err(register_error(error)),
+            Err(error) => {
+                self.core.changes.refused.add(1);
+                Err(register_error(error))
+            }
         })
     }
 
@@ -62,7 +66,11 @@ impl registrations::Host for PluginState {
     ) -> wasmtime::Result<Result<(), WriteError>> {
         let departure =
             Departure { cluster: cluster.into(), broker_name: broker_name.into(), broker_id, address: address.into() };
-        self.write(|state| state.core.notifier.left(&state.core.routes.unregister(&departure)))
+        self.write(|state| {
+            let removed = state.core.routes.unregister(&departure);
+            state.core.changes.unregistered.add(removed.iter().count());
+            state.core.notifier.left(&removed);
+        })
     }
 
     fn heartbeat(&mut self, cluster: String, address: String) -> wasmtime::Result<bool> {
