@@ -14,8 +14,8 @@
 //!
 //! # Invariants
 //!
-//! * All replies of one read leave in one write. A batch that is answered at once costs one read, one write, and
-//!   neither a lock nor a cache line that another worker writes.
+//! * All replies of one read leave in one write, unless they are more than a fair share of the worker. A batch that is
+//!   answered at once costs one read, one write, and neither a lock nor a cache line that another worker writes.
 //! * Jobs of one connection run in the lane one at a time, in the order they arrived, and its close comes after them.
 //! * Nothing is dropped for want of room: whoever is too fast is no longer read. Only what cannot be waited for closes
 //!   the connection: a frame over the limit, or partial frames that together exceed their memory.

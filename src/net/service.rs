@@ -160,3 +160,9 @@ impl CloseReason {
         }
     }
 }
+
+impl From<std::io::Error> for CloseReason {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error.kind())
+    }
+}

@@ -4,8 +4,8 @@
 //! not, or the lane is full, it still writes, and listens to the signals of others.
 
 mod open;
+mod share;
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,6 +25,7 @@ use super::service::{CloseReason, Service, Step};
 use super::stream::Stream;
 use super::usage::{Load, Slot, count};
 use super::worker::Worker;
+use share::Share;
 
 /// The worker's part of a connection.
 pub(super) struct Driver<S: Service> {
@@ -46,6 +47,7 @@ pub(super) struct Driver<S: Service> {
     /// No more is read; when every answer has left, it closes.
     draining: bool,
     waker: Waker,
+    share: Share,
     reason: Option<CloseReason>,
     slot: Option<Slot>,
     _load: Load,
@@ -72,6 +74,8 @@ struct Waiting<J> {
 enum Turn {
     /// Something was done; there may be more.
     Progress,
+    /// The same, but the others come first.
+    Yield,
     /// Whatever comes next will wake the task.
     Wait,
 }
@@ -96,6 +100,7 @@ impl<S: Service> Driver<S> {
             out_of_room: false,
             draining: false,
             waker: Waker::noop().clone(),
+            share: Share::default(),
             reason: None,
             slot: Some(slot),
             _load: load,
@@ -107,9 +112,11 @@ impl<S: Service> Driver<S> {
             self.waker.clone_from(cx.waker());
             self.connection.link.set_waker(cx.waker().clone());
         }
+        self.share = Share::begin(self.worker.traffic());
         for _ in 0..TURNS_MAX {
             match self.turn(cx) {
                 Ok(Turn::Progress) => {}
+                Ok(Turn::Yield) => break,
                 Ok(Turn::Wait) => return Poll::Pending,
                 Err(reason) => return Poll::Ready(reason),
             }
@@ -120,6 +127,9 @@ impl<S: Service> Driver<S> {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, CloseReason> {
+        if self.share.is_used_up(self.worker.traffic()) {
+            return Ok(Turn::Yield);
+        }
         if self.connection.link.has_mail() {
             match self.connection.link.take_mail(&mut self.outgoing) {
                 Some(Signal::Close(reason)) => {
@@ -163,6 +173,7 @@ impl<S: Service> Driver<S> {
         let (link, config) = (&self.connection.link, &self.worker.shared.config);
         self.out_of_room = if self.out_of_room { !link.has_room_again() } else { !link.has_room() };
         self.waiting.is_none()
+            && !self.share.is_used_up(self.worker.traffic())
             && !self.out_of_room
             && link.delayed() < config.delayed_replies_max
             && link.lane_bytes() < config.lane_bytes_max
@@ -396,7 +407,7 @@ impl<S: Service> Driver<S> {
         // Behind what waits already, or frames would be mixed.
         let sent = if self.outgoing.is_empty() { self.stream.try_write(out)? } else { 0 };
         if sent > 0 {
-            self.wrote();
+            self.wrote(sent);
         }
         if sent < out.len() {
             self.connection.link.add_unsent(out.len() - sent);
@@ -420,7 +431,7 @@ impl<S: Service> Driver<S> {
         }
         let sent = self.outgoing.write(&mut self.stream)?;
         if sent > 0 {
-            self.wrote();
+            self.wrote(sent);
             if self.connection.link.sent(sent) {
                 self.worker.shared.lane.resume(self.connection.id());
             }
@@ -428,7 +439,8 @@ impl<S: Service> Driver<S> {
         Ok(())
     }
 
-    fn wrote(&self) {
+    fn wrote(&mut self, sent: usize) {
+        self.share.add_sent(sent);
         count(&self.worker.traffic().writes);
         self.touch();
     }
@@ -468,12 +480,6 @@ impl<S: Service> Drop for Driver<S> {
         if let Some(slot) = self.slot.take() {
             self.worker.shared.lane.close(link, slot);
         }
-    }
-}
-
-impl From<io::Error> for CloseReason {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error.kind())
     }
 }
 

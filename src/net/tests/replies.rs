@@ -22,6 +22,27 @@ fn pipelined_frames_cost_one_read_and_their_replies_one_write() {
 }
 
 #[test]
+fn a_connection_that_asks_for_much_at_once_does_not_keep_the_others_waiting() {
+    const LARGE: u32 = 400_000;
+    const COUNT: u32 = 40;
+    let toy = Toy::start(NetConfig { workers: NonZeroUsize::MIN, ..config() });
+    let (mut greedy, mut modest) = (toy.connect(), toy.connect());
+    let large: Vec<u8> = (0..COUNT).flat_map(|number| frame(number, b'k', &LARGE.to_be_bytes())).collect();
+    let small: Vec<u8> = (0..1000).flat_map(|number| frame(number, b'e', b"")).collect();
+
+    for (frames, count) in [(large, COUNT), (small, 1000)] {
+        let turns = || toy.connections.turns().counts.iter().sum::<u64>();
+        let before = turns();
+        greedy.send(&frames);
+        modest.ping();
+        assert_eq!(greedy.receive_numbers(count as usize), (0..count).collect::<Vec<_>>());
+        // The sweeps' and the other connection's are among them, and change nothing of what is meant.
+        assert!(turns() - before > u64::from(count) / 64, "{} turns for {count} frames", turns() - before);
+    }
+    toy.stop();
+}
+
+#[test]
 fn a_frame_may_arrive_byte_by_byte() {
     let toy = Toy::start(config());
     let mut peer = toy.connect();
