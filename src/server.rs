@@ -181,6 +181,7 @@ impl NameServer {
             catalogue,
             readiness: Arc::clone(&readiness),
             connections: serving.connections(),
+            memo: Arc::clone(&memo_tally),
         };
         let admin = config.admin.http_listen.address().map(|address| Admin::start(address, sources)).transpose()?;
         Ok(Running {

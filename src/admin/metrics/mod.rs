@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::text::Page;
+use crate::memo::{self, MemoUsage};
 use crate::net::{Connections, Turns};
 use crate::plugin::{CallError, Catalogue, Core, Outcome};
 use crate::readiness::{Readiness, ReadinessCell};
@@ -24,6 +25,7 @@ pub(crate) struct Sources {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) readiness: Arc<ReadinessCell>,
     pub(crate) connections: Connections,
+    pub(crate) memo: Arc<memo::Tally>,
 }
 
 /// Everything, as of now.
@@ -32,6 +34,7 @@ pub(super) fn text(sources: &Sources) -> String {
     server(&mut page, sources);
     sockets(&mut page, &sources.connections);
     requests(&mut page, &sources.catalogue);
+    remembered(&mut page, &sources.memo.usage());
     tables(&mut page, &sources.core);
     kv(&mut page, &sources.core);
     process(&mut page);
@@ -90,6 +93,22 @@ fn requests(page: &mut Page, catalogue: &Catalogue) {
         }
     }
     page.number("fingerpost_plugins_rejected", &[], catalogue.rejected().len() as u64);
+}
+
+fn remembered(page: &mut Page, usage: &MemoUsage) {
+    let looked_up = [("hit", usage.hits), ("unknown", usage.unknown), ("stale", usage.stale), ("unlike", usage.unlike)];
+    for (outcome, count) in looked_up {
+        page.number("fingerpost_memo_requests_total", &[outcome], count);
+    }
+    for (reason, count) in &usage.unfit {
+        page.number("fingerpost_memo_unfit_total", &[reason], *count);
+    }
+    page.number("fingerpost_memo_recomputed_total", &[], usage.recomputed);
+    page.number("fingerpost_memo_broken_promises_total", &[], usage.broken);
+    page.number("fingerpost_memo_inserted_total", &[], usage.inserted);
+    page.number("fingerpost_memo_evicted_total", &[], usage.evicted);
+    page.number("fingerpost_memo_entries", &[], usage.entries);
+    page.number("fingerpost_memo_bytes", &[], usage.bytes);
 }
 
 fn tables(page: &mut Page, core: &Core) {

@@ -36,7 +36,7 @@ const fn row(name: &'static str, kind: Kind, labels: &'static [&'static str], he
 
 use Kind::{Counter, Gauge, Histogram};
 
-pub(super) const METRICS: [Metric; 31] = [
+pub(super) const METRICS: [Metric; 39] = [
     row("fingerpost_build_info", Gauge, &["version"], "Always 1; the label tells the version."),
     row("fingerpost_ready", Gauge, &[], "Whether /readyz says yes."),
     row("fingerpost_uptime_seconds", Gauge, &[], "Time since the server began."),
@@ -66,7 +66,7 @@ pub(super) const METRICS: [Metric; 31] = [
         "fingerpost_requests_total",
         Counter,
         &["code", "outcome"],
-        "Requests by code; those that nobody answers are `other`.",
+        "Requests by code, without memo hits; codes that nobody answers are `other`.",
     ),
     row("fingerpost_plugin_calls_total", Counter, &["plugin"], "Calls of each plugin, a look at a glance included."),
     row(
@@ -76,6 +76,24 @@ pub(super) const METRICS: [Metric; 31] = [
         "Calls that failed, or cost the plugin its instance (`spent`).",
     ),
     row("fingerpost_plugins_rejected", Gauge, &[], "Files of the plugins directories that are not used."),
+    row(
+        "fingerpost_memo_requests_total",
+        Counter,
+        &["outcome"],
+        "Requests that a remembered reply was looked for, and what was found.",
+    ),
+    row("fingerpost_memo_unfit_total", Counter, &["reason"], "Replies that were not remembered."),
+    row("fingerpost_memo_recomputed_total", Counter, &[], "Hits that were made again by the plugin, for comparison."),
+    row(
+        "fingerpost_memo_broken_promises_total",
+        Counter,
+        &[],
+        "Of those, how many came out differently: a fault of the plugin.",
+    ),
+    row("fingerpost_memo_inserted_total", Counter, &[], "Replies that were remembered."),
+    row("fingerpost_memo_evicted_total", Counter, &[], "Remembered replies that made room for others."),
+    row("fingerpost_memo_entries", Gauge, &[], "Replies that are remembered now."),
+    row("fingerpost_memo_bytes", Gauge, &[], "Memory of the replies that are remembered now."),
     row("fingerpost_topics", Gauge, &[], "Topics."),
     row("fingerpost_broker_groups", Gauge, &[], "Broker names."),
     row("fingerpost_brokers", Gauge, &[], "Live brokers."),
