@@ -209,6 +209,17 @@ impl NameServer {
         Inline::new(self.worker_factory()(), self.lane_factory()())
     }
 
+    /// What workers and inline clients remember, and how often that was of use.
+    pub fn memo(&self) -> MemoUsage {
+        self.memo_tally.usage()
+    }
+
+    /// How often a plugin was entered so far; none if there is none of that name.
+    pub fn plugin_calls(&self, name: &str) -> Option<u64> {
+        let at = self.catalogue.plugins().iter().position(|plugin| *plugin.name == *name)?;
+        Some(self.catalogue.tallies().sum(|tally| tally.calls(at)))
+    }
+
     /// Replies that workers remember, if the operator wants that.
     fn memo_factory(&self) -> impl Fn() -> Option<Memo> + Send + Sync + 'static {
         let bytes_max = self.config.memo.size.as_usize() / threads(self.config.net.workers).get();

@@ -1,0 +1,162 @@
+//! Gates that noise cannot touch: counts of what a request costs. A number here that has to grow is a decision.
+
+use std::alloc::System;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use fingerpost::clock::SystemClock;
+use fingerpost::config::{ByteSize, Config, Loaded, Overlay, Place, Settings};
+use fingerpost::inline::Inline;
+use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
+use fingerpost::server::NameServer;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATIONS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The allocator counts for the whole process, so one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+const TOPICS: usize = 100;
+
+/// A server that answers on the test's own thread, with [`TOPICS`] topics on two brokers.
+struct Host {
+    client: Inline,
+    server: NameServer,
+    _home: tempfile::TempDir,
+}
+
+impl Host {
+    fn start(edit: impl FnOnce(&mut Config)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.net.bind_address = [127, 0, 0, 1].into();
+        config.net.listen_port = 0;
+        config.kv.path = home.path().join("kvConfig.json");
+        config.plugins.dirs = Vec::new();
+        config.plugins.cache_dir = Place::At(Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"));
+        edit(&mut config);
+        let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
+        let settings = Settings::new(&loaded);
+        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap();
+        let client = server.inline().unwrap();
+        let mut host = Self { client, server, _home: home };
+        for broker in ["a", "b"] {
+            let topics: Vec<_> = (0..TOPICS).map(|n| format!(r#""t{n:03}":{{"topicName":"t{n:03}"}}"#)).collect();
+            let body = format!(
+                r#"{{"topicConfigSerializeWrapper":{{"dataVersion":{{"counter":1}},"topicConfigTable":{{{}}}}}}}"#,
+                topics.join(",")
+            );
+            let address = format!("{broker}:10911");
+            let fields = [("brokerName", broker), ("brokerAddr", &address), ("clusterName", "c"), ("brokerId", "0")];
+            assert_eq!(host.ask(&frame(103, &fields, body.into(), SerializeType::Json)).code, 0);
+        }
+        host
+    }
+
+    fn ask(&mut self, frame: &Bytes) -> Command {
+        let mut out = BytesMut::new();
+        self.client.answer(frame.clone(), &mut out).unwrap();
+        Command::decode(out.freeze()).unwrap()
+    }
+
+    /// Asks all of them, three times, so that what can be remembered is.
+    fn warm_up(&mut self, frames: &[Bytes]) {
+        for frame in frames.iter().cycle().take(3 * frames.len()) {
+            assert_eq!(self.ask(frame).code, 0);
+        }
+    }
+
+    /// The most allocations that the answer to one of `frames` costs.
+    fn allocations(&mut self, frames: &[Bytes]) -> usize {
+        // With room for any answer, as the buffer of a worker has.
+        let mut out = BytesMut::with_capacity(64 * 1024);
+        let mut cost = |frame: &Bytes| {
+            let frame = frame.clone();
+            out.clear();
+            let region = Region::new(ALLOCATIONS);
+            self.client.answer(frame, &mut out).unwrap();
+            let change = region.change();
+            change.allocations + change.reallocations
+        };
+        // Another thread may fall in between; not three times in a row.
+        frames.iter().map(|frame| (0..3).map(|_| cost(frame)).min().unwrap_or(0)).max().unwrap_or(0)
+    }
+}
+
+fn frame(code: i32, fields: &[(&'static str, &str)], body: Bytes, kind: SerializeType) -> Bytes {
+    let fields = Fields::from_iter(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    let mut frame = BytesMut::new();
+    let command = Command { fields: Some(fields), body, ..Command::request(RequestCode(code), 7) };
+    command.encode(kind, &mut frame).unwrap();
+    frame.freeze()
+}
+
+fn lookups(kind: SerializeType, more: &[(&'static str, &str)]) -> Vec<Bytes> {
+    let lookup = |topic: usize| {
+        let topic = format!("t{topic:03}");
+        let fields: Vec<_> = [("topic", topic.as_str())].iter().chain(more).copied().collect();
+        frame(105, &fields, Bytes::new(), kind)
+    };
+    (0..TOPICS).map(lookup).collect()
+}
+
+#[test]
+fn a_remembered_lookup_allocates_nothing() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for kind in [SerializeType::Json, SerializeType::Rocketmq] {
+        let mut host = Host::start(|_| {});
+        let frames = lookups(kind, &[]);
+        host.warm_up(&frames);
+
+        assert_eq!(host.allocations(&frames), 0, "{kind}");
+    }
+}
+
+#[test]
+fn a_lookup_that_its_plugin_answers_allocates_little() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut host = Host::start(|config| config.memo.size = ByteSize::new(0));
+    let frames = lookups(SerializeType::Json, &[]);
+    host.warm_up(&frames);
+
+    let allocations = host.allocations(&frames);
+
+    // Before a change that needs more: what for?
+    assert!(allocations <= 6, "{allocations}");
+}
+
+#[test]
+fn lookups_that_are_asked_again_are_hits_and_enter_no_plugin() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut host = Host::start(|_| {});
+    let frames = lookups(SerializeType::Json, &[]);
+    host.warm_up(&frames);
+    let before = host.server.memo();
+    assert_eq!((before.inserted, before.hits), (TOPICS as u64, TOPICS as u64));
+
+    for _ in 0..5 {
+        frames.iter().for_each(|frame| drop(host.ask(frame)));
+    }
+
+    let after = host.server.memo();
+    assert_eq!(after.hits - before.hits, 5 * TOPICS as u64);
+    assert_eq!((after.unknown, after.stale), (before.unknown, before.stale));
+    assert_eq!(host.server.plugin_calls("lookup"), Some(2 * TOPICS as u64));
+}
+
+#[test]
+fn a_policy_runs_where_its_condition_holds_and_for_what_is_not_remembered() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut host = Host::start(|_| {});
+    let zoned = lookups(SerializeType::Json, &[("__ZONE_MODE", "true"), ("__ZONE_NAME", "z")]);
+
+    host.warm_up(&lookups(SerializeType::Json, &[("__ZONE_MODE", "false")]));
+    assert_eq!(host.server.plugin_calls("zone"), Some(0));
+    host.warm_up(&zoned);
+    host.warm_up(&zoned);
+
+    assert_eq!(host.server.plugin_calls("zone"), Some(2 * TOPICS as u64));
+    assert_eq!(host.server.plugin_calls("acting-master"), Some(0));
+}
