@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_http_server_is_off_or_on_the_loopback_unless_an_address_is_named() {
-        let address = |text: &str| HttpListen::try_from(text.to_owned()).map(|listen| String::from(listen));
+        let address = |text: &str| HttpListen::try_from(text.to_owned()).map(String::from);
 
         for (text, shown) in
             [("off", "off"), ("9877", "127.0.0.1:9877"), ("[::]:1", "[::]:1"), ("1.2.3.4:0", "1.2.3.4:0")]
