@@ -5,13 +5,14 @@
 //! header, looks nothing up, and bounds nothing.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use bytes::BytesMut;
 use fingerpost::remoting::{Response, ResponseCode, SerializeType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::common::cluster::Cluster;
@@ -19,6 +20,9 @@ use crate::load::wire::{OPAQUE_DIGITS, OPAQUE_MIN, OpaquePlace, write_decimal};
 
 /// What makes this program the floor. What the floor answers with comes after it.
 pub(crate) const ARGUMENT: &str = "--serve-floor";
+
+/// As the name servers have it. What tokio takes by itself is too short for a storm: some would wait for a second.
+const BACKLOG: u32 = 1024;
 
 /// What the floor answers everything with.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +63,9 @@ pub(crate) fn serve(canned: &str) -> ExitCode {
     let canned = Canned::from_argument(canned).expect("the floor is started by this benchmark");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("an event loop starts");
     let outcome = LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = socket.listen(BACKLOG)?;
         println!("boot success {}", listener.local_addr()?);
         let answer = Rc::new(Answer::new(&canned.body()));
         loop {
