@@ -29,7 +29,7 @@ struct Host {
 
 impl Host {
     fn start(edit: impl FnOnce(&mut Config)) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().expect("a temporary directory");
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
         config.net.listen_port = 0;
@@ -39,8 +39,8 @@ impl Host {
         edit(&mut config);
         let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
-        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap();
-        let client = server.inline().unwrap();
+        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).expect("it binds");
+        let client = server.inline().expect("it answers inline");
         let mut host = Self { client, server, _home: home };
         for broker in ["a", "b"] {
             let topics: Vec<_> = (0..TOPICS).map(|n| format!(r#""t{n:03}":{{"topicName":"t{n:03}"}}"#)).collect();
@@ -57,8 +57,8 @@ impl Host {
 
     fn ask(&mut self, frame: &Bytes) -> Command {
         let mut out = BytesMut::new();
-        self.client.answer(frame.clone(), &mut out).unwrap();
-        Command::decode(out.freeze()).unwrap()
+        self.client.answer(frame.clone(), &mut out).expect("a valid frame");
+        Command::decode(out.freeze()).expect("a valid reply")
     }
 
     /// Asks all of them, three times, so that what can be remembered is.
@@ -76,7 +76,7 @@ impl Host {
             let frame = frame.clone();
             out.clear();
             let region = Region::new(ALLOCATIONS);
-            self.client.answer(frame, &mut out).unwrap();
+            self.client.answer(frame, &mut out).expect("a valid frame");
             let change = region.change();
             change.allocations + change.reallocations
         };
@@ -89,7 +89,7 @@ fn frame(code: i32, fields: &[(&'static str, &str)], body: Bytes, kind: Serializ
     let fields = Fields::from_iter(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
     let mut frame = BytesMut::new();
     let command = Command { fields: Some(fields), body, ..Command::request(RequestCode(code), 7) };
-    command.encode(kind, &mut frame).unwrap();
+    command.encode(kind, &mut frame).expect("it fits its frame");
     frame.freeze()
 }
 
