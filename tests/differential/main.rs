@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         }
     };
     let mut java = Java::launch(&setup).expect("java runs");
-    let mut ours = Ours::default();
+    let mut ours = Ours::new(options.memo);
     let mut pair = Pair { ours: &mut ours, java: &mut java, patience: PATIENCE };
     let clock = SystemClock::default();
     let mut tally = Tally::default();
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         println!("seed {seed}: {so_far} operations so far, {} unexplained, {:?}", tally.unexplained, clock.monotonic());
     }
     println!("{tally}\nin {:?}", clock.monotonic());
+    println!("{} of Fingerpost's replies were remembered ones", ours.hits());
     tally.known(KNOWN).for_each(|line| println!("{line}"));
     let problems = tally.problems(KNOWN);
     problems.iter().for_each(|problem| println!("FAILED: {problem}"));

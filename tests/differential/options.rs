@@ -9,6 +9,7 @@ usage: tests/differential/run [OPTIONS]
   --seeds FROM..TO   these seeds
   --operations N     so many operations of each seed (default 5000)
   --sequence N       only this sequence of each seed
+  --memo on|off      whether Fingerpost remembers replies (default on)
 env:
   FINGERPOST_INTEROP_CACHE     where the RocketMQ jars are or go, as for tests/interop/run
   FINGERPOST_DIFFERENTIAL_LOG  a file for what the JVM prints
@@ -21,11 +22,13 @@ pub(crate) struct Options {
     /// Of each seed.
     pub(crate) operations: usize,
     pub(crate) sequence: Option<u64>,
+    /// Whether our side remembers replies.
+    pub(crate) memo: bool,
 }
 
 impl Options {
     pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { seeds: Vec::new(), operations: 5000, sequence: None };
+        let mut options = Self { seeds: Vec::new(), operations: 5000, sequence: None, memo: true };
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
@@ -38,6 +41,11 @@ impl Options {
                 }
                 "--operations" => options.operations = number(&value()?)?,
                 "--sequence" => options.sequence = Some(number(&value()?)?),
+                "--memo" => match value()?.as_str() {
+                    "on" => options.memo = true,
+                    "off" => options.memo = false,
+                    other => return Err(format!("--memo is on or off, not {other}")),
+                },
                 // What `cargo test` passes on.
                 "--nocapture" => {}
                 _ => return Err(format!("{arg} is no option")),

@@ -41,7 +41,7 @@ impl Side for Broken {
 }
 
 fn play_against(other: &mut dyn Side, sequence: &Sequence) -> Played {
-    play(&mut Pair { ours: &mut Ours::default(), java: other, patience: PATIENCE }, sequence, &[])
+    play(&mut Pair { ours: &mut Ours::new(true), java: other, patience: PATIENCE }, sequence, &[])
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn two_servers_that_are_the_same_never_differ() {
     for index in 0..6 {
         let sequence = generate::sequence(1, index);
 
-        let played = play_against(&mut Ours::default(), &sequence);
+        let played = play_against(&mut Ours::new(true), &sequence);
 
         let difference = played.difference.map(|difference| report::describe(&sequence, &difference));
         assert_eq!(difference, None, "sequence {index}");

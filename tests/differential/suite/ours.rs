@@ -5,19 +5,30 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use fingerpost::config::SerializeType;
+use fingerpost::config::{ByteSize, SerializeType};
 
 use super::play::Side;
 use super::request::Sequence;
 use crate::harness::Server;
 
 /// Fingerpost, one server after another.
-#[derive(Default)]
 pub(crate) struct Ours {
     server: Option<Server>,
+    remembers: bool,
+    /// Replies of servers that are gone which were remembered ones.
+    hits: u64,
 }
 
 impl Ours {
+    pub(crate) fn new(remembers: bool) -> Self {
+        Self { server: None, remembers, hits: 0 }
+    }
+
+    /// How many replies were remembered ones.
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits + self.server.as_ref().map_or(0, |server| server.memo().hits)
+    }
+
     fn server(&self) -> &Server {
         self.server.as_ref().expect("it was started")
     }
@@ -25,12 +36,16 @@ impl Ours {
 
 impl Side for Ours {
     fn start(&mut self, sequence: &Sequence) -> SocketAddr {
+        self.hits = self.hits();
         drop(self.server.take());
         let home = tempfile::tempdir().expect("a temporary directory");
         let file = write_properties(home.path(), sequence);
         let server = Server::start_on_properties(home, &file, |config| {
             if sequence.binary_replies {
                 config.net.serialize_type = SerializeType::Rocketmq;
+            }
+            if !self.remembers {
+                config.memo.size = ByteSize::new(0);
             }
         });
         self.server.insert(server).address()
