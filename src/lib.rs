@@ -1,12 +1,12 @@
 //! Fingerpost: a NameServer for Apache RocketMQ whose request processors and route policies are WebAssembly components.
 //!
 //! ```text
-//!  socket ─▶ net ─▶ remoting ─▶ admission ─▶ dispatch ─▶ processor (a component) ─▶ reply ─▶ remoting ─▶ socket
-//!            bytes  bytes ⇄ command           code→plugin     │ ▲
-//!                                                             ▼ │ host imports (wit/)
-//!                                                   route · kv · settings · log · clock
-//!                                                             │
-//!                               policy chain, applied by the host when a route is encoded
+//!  socket ─▶ net ─▶ memo ─▶ remoting ─▶ admission ─▶ dispatch ─▶ processor (component) ─▶ reply ─▶ remoting ─▶ socket
+//!            bytes  seen it  bytes ⇄ command         code→plugin     │ ▲
+//!                   before?                                          ▼ │ host imports (wit/)
+//!                                                          route · kv · settings · log · clock
+//!                                                                    │
+//!                                      policy chain, applied by the host when a route is encoded
 //! ```
 //!
 //! The core knows tables, plugins know requests, the wire knows frames, and none of the three imports another's
