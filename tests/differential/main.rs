@@ -41,12 +41,13 @@ fn main() -> ExitCode {
             return if std::env::var("CI").as_deref() == Ok("true") { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let mut java = Java::launch(&setup).expect("java runs");
     let mut ours = Ours::new(options.memo);
-    let mut pair = Pair { ours: &mut ours, java: &mut java, patience: PATIENCE };
     let clock = SystemClock::default();
     let mut tally = Tally::default();
     for seed in &options.seeds {
+        // Every NameServer that Java stops leaves a thread behind, which wakes up once a second.
+        let mut java = Java::launch(&setup).expect("java runs");
+        let mut pair = Pair { ours: &mut ours, java: &mut java, patience: PATIENCE };
         run_seed(&mut pair, *seed, &options, &mut tally);
         let so_far = tally.operations();
         println!("seed {seed}: {so_far} operations so far, {} unexplained, {:?}", tally.unexplained, clock.monotonic());
