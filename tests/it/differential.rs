@@ -15,7 +15,6 @@ use suite::wire::{Answer, Frame};
 use suite::{generate, report};
 
 /// A server that miscounts what it takes the write permission from.
-#[derive(Default)]
 struct Broken(Ours);
 
 impl Side for Broken {
@@ -60,12 +59,13 @@ fn two_servers_that_are_the_same_never_differ() {
 fn a_server_that_answers_wrongly_is_found_and_the_sequence_made_small() {
     let found = (0..20)
         .map(|index| generate::sequence(1, index))
-        .find(|sequence| play_against(&mut Broken::default(), sequence).difference.is_some());
+        .find(|sequence| play_against(&mut Broken(Ours::new(true)), sequence).difference.is_some());
     let found = found.expect("permissions are changed in some sequence");
 
-    let small = shrink(found, &mut |candidate| play_against(&mut Broken::default(), candidate).difference.is_some());
+    let small =
+        shrink(found, &mut |candidate| play_against(&mut Broken(Ours::new(true)), candidate).difference.is_some());
 
-    let difference = play_against(&mut Broken::default(), &small).difference.expect("it still differs");
+    let difference = play_against(&mut Broken(Ours::new(true)), &small).difference.expect("it still differs");
     assert_eq!(difference.request.code, 205);
     let told = report::describe(&small, &difference);
     assert!(small.steps.len() <= 2, "{told}");

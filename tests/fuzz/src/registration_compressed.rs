@@ -6,6 +6,7 @@ use std::io::Read as _;
 
 use fingerpost::body::registration::{Form, decode};
 use fingerpost::body::{DecodeError, Limits};
+use fingerpost::route::TopicTable;
 use flate2::read::ZlibDecoder;
 
 use crate::differences;
@@ -51,6 +52,12 @@ fn inflated(body: &[u8]) -> (Vec<u8>, bool) {
 }
 
 fn registration(body: &[u8], form: Form, limits: &Limits) {
+    if body.is_empty() {
+        // No stream at all is a broker that says nothing, which is not the same as a stream of nothing.
+        let nothing = TopicTable { filter_servers: Some(Vec::new()), ..TopicTable::default() };
+        assert_eq!(decode(body, form, NOW, limits), Ok(nothing));
+        return;
+    }
     let with_mappings = form == Form::CompressedWithMappings;
     let (decoded, peak) = peak_of(|| decode(body, form, NOW, limits));
     let (inside, whole) = inflated(body);
