@@ -14,7 +14,7 @@ use crate::net::{CloseReason, Connection, LaneService, Service, Step};
 /// One client of a name server, inside the server's process. Dropped, it is a connection that closed: the brokers that
 /// it registered are forgotten.
 pub struct Inline {
-    worker: Worker,
+    pub(crate) worker: Worker,
     lane: Lane,
     connection: Connection,
     /// Waits for replies that come from another thread.

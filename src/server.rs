@@ -436,12 +436,18 @@ pub(crate) mod tests {
 
     /// A server of its own on a free port of the loopback, with the embedded plugins and its files in `home`.
     pub(crate) fn bound_in(home: &Path) -> NameServer {
+        bound_with(home, |_| {})
+    }
+
+    /// The same, with a configuration that `edit` has changed.
+    pub(crate) fn bound_with(home: &Path, edit: impl FnOnce(&mut Config)) -> NameServer {
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
         config.net.listen_port = 0;
         config.kv.path = home.join("kvConfig.json");
         config.plugins.dirs = Vec::new();
         config.plugins.cache_dir = Place::None;
+        edit(&mut config);
         let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
         NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap()

@@ -26,6 +26,9 @@ mod tally;
 mod view;
 mod wasm;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::core::Core;
 pub use self::error::CatalogueError;
 pub use self::registrants::Registrants;

@@ -142,6 +142,13 @@ impl Runner {
         self.tally.request(Some(target.place), outcome);
     }
 
+    /// What is left of the fuel of a plugin's instance on this thread; none before its first call.
+    #[cfg(test)]
+    pub(crate) fn fuel(&self, name: &str) -> Option<u64> {
+        let at = self.catalogue.plugins().iter().position(|plugin| *plugin.name == *name)?;
+        self.instances[at].as_ref().map(|instance| instance.fuel())
+    }
+
     /// What the plugins learned while they made the last reply.
     pub(crate) fn reads(&mut self) -> &Reads {
         self.reads_mut()

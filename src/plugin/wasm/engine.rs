@@ -112,6 +112,8 @@ fn configuration() -> Config {
         // Component calls cost a third without it, and no import of ours ever pends.
         .concurrency_support(false)
         .epoch_interruption(true)
+        // Fuel counts what a guest does, whatever else the machine does, and makes it slower.
+        .consume_fuel(cfg!(test))
         .max_wasm_stack(WASM_STACK_MAX)
         // Guests are small and instances many: a few pages each instead of 4 GiB of address space.
         .memory_reservation(1 << 20)

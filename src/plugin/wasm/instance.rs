@@ -154,6 +154,8 @@ impl Prepared {
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
+        #[cfg(test)]
+        store.set_fuel(u64::MAX).expect("tests count fuel");
         store.epoch_deadline_callback(|mut store| {
             let may_go_on = store.data_mut().meter.may_go_on(Clocks::now());
             Ok(if may_go_on { UpdateDeadline::Continue(TICKS) } else { UpdateDeadline::Interrupt })
@@ -202,6 +204,12 @@ impl Instance {
     pub(crate) fn is_spent(&self) -> bool {
         let state = self.store.data();
         !state.resources.is_empty() || state.limits.was_refused()
+    }
+
+    /// What is left of its fuel; a test has it counted.
+    #[cfg(test)]
+    pub(crate) fn fuel(&self) -> u64 {
+        self.store.get_fuel().expect("tests count fuel")
     }
 
     fn begin(&mut self, deadline: Duration) {
