@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReadWriteLock;
 import java.util.stream.Collectors;
 import org.apache.rocketmq.namesrv.NamesrvController;
 import org.apache.rocketmq.namesrv.NamesrvStartup;
@@ -144,7 +145,18 @@ public class Host {
         throw new IllegalStateException("the queue does not move");
     }
 
+    /** Under the server's own lock: a scan or an unregister of its own may be at work. */
     private String state() throws Exception {
+        ReadWriteLock lock = (ReadWriteLock) field(RouteInfoManager.class, "lock").get(server.getRouteInfoManager());
+        lock.readLock().lock();
+        try {
+            return stateUnderLock();
+        } finally {
+            lock.readLock().unlock();
+        }
+    }
+
+    private String stateUnderLock() throws Exception {
         List<Object> live = new ArrayList<>();
         for (Map.Entry<?, ?> entry : table("brokerLiveTable").entrySet()) {
             Object info = entry.getValue();
