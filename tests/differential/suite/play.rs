@@ -116,6 +116,14 @@ pub(crate) fn play(pair: &mut Pair<'_>, sequence: &Sequence, known: &'static [Kn
 type Outcome = Result<(), Box<Difference>>;
 type Differing = (Request, Seen, Seen);
 
+/// The known difference that makes differ everything that does.
+fn explanation(suspects: &[&'static Known], differing: &[Differing]) -> Option<&'static Known> {
+    suspects.iter().copied().find(|known| match known.rule {
+        Rule::Drift(_, codes, _) => differing.iter().all(|(request, ..)| codes.contains(&request.code)),
+        _ => false,
+    })
+}
+
 struct Player<'a, 'b> {
     pair: &'a mut Pair<'b>,
     sequence: &'a Sequence,
@@ -271,9 +279,16 @@ impl Player<'_, '_> {
 
     /// What happens by itself has happened before long.
     fn agree_soon(&mut self, suspects: &[&'static Known]) -> Outcome {
-        let patience = if suspects.is_empty() { self.pair.patience } else { SETTLED_SOON };
         let clock = SystemClock::default();
-        while !self.survey().is_empty() && clock.monotonic() < patience {
+        loop {
+            let differing = self.survey();
+            let patience = match explanation(suspects, &differing) {
+                Some(_) => SETTLED_SOON,
+                None => self.pair.patience,
+            };
+            if differing.is_empty() || clock.monotonic() >= patience {
+                break;
+            }
             std::thread::yield_now();
         }
         self.pair.ours.settle();
@@ -292,11 +307,7 @@ impl Player<'_, '_> {
             }
             return Ok(());
         }
-        let explains = |known: &Known| match known.rule {
-            Rule::Drift(_, codes, _) => differing.iter().all(|(request, ..)| codes.contains(&request.code)),
-            _ => false,
-        };
-        match suspects.iter().find(|known| explains(known)) {
+        match explanation(suspects, &differing) {
             Some(known) => {
                 *self.played.known.entry(known.name).or_default() += 1;
                 self.start_anew();
