@@ -16,7 +16,7 @@ use java::{Java, Setup};
 use options::Options;
 use suite::known::KNOWN;
 use suite::ours::Ours;
-use suite::play::{PATIENCE, PATIENCE_OF_SHRINKER, Pair, play};
+use suite::play::{Difference, PATIENCE, PATIENCE_OF_SHRINKER, Pair, play};
 use suite::request::Sequence;
 use suite::tally::Tally;
 use suite::{generate, report, shrink};
@@ -70,7 +70,7 @@ fn run_seed(pair: &mut Pair<'_>, seed: u64, options: &Options, tally: &mut Tally
         tally.add(&played);
         if let Some(difference) = played.difference {
             println!("=== seed {seed}, sequence {index}");
-            println!("{}", explain(pair, sequence, &report::describe(&Sequence::default(), &difference)));
+            println!("{}", explain(pair, sequence, &difference));
         }
         if options.sequence.is_some() {
             return;
@@ -79,13 +79,14 @@ fn run_seed(pair: &mut Pair<'_>, seed: u64, options: &Options, tally: &mut Tally
     }
 }
 
-/// The smallest sequence that still differs, in words and in bytes.
-fn explain(pair: &mut Pair<'_>, sequence: Sequence, first_seen: &str) -> String {
+/// The smallest sequence that still differs, in words and in bytes; all of it, if it is a matter of luck.
+fn explain(pair: &mut Pair<'_>, mut sequence: Sequence, first_seen: &Difference) -> String {
+    sequence.steps.truncate(first_seen.step + 1);
     pair.patience = PATIENCE_OF_SHRINKER;
-    let small = shrink::shrink(sequence, &mut |candidate| play(pair, candidate, KNOWN).difference.is_some());
+    let small = shrink::shrink(sequence.clone(), &mut |smaller| play(pair, smaller, KNOWN).difference.is_some());
     pair.patience = PATIENCE;
     match play(pair, &small, KNOWN).difference {
         Some(difference) => report::describe(&small, &difference),
-        None => format!("it does not differ every time; when it did:\n{first_seen}"),
+        None => format!("not every time; when it did differ:\n{}", report::describe(&sequence, first_seen)),
     }
 }

@@ -49,8 +49,8 @@ pub(crate) struct Pair<'a> {
     pub(crate) patience: Duration,
 }
 
-/// Long enough for a machine that has much else to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// Long enough for a machine that has much else to do. Nobody waits so long but for a difference.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A sequence that fails fails again and again while it is made smaller.
 pub(crate) const PATIENCE_OF_SHRINKER: Duration = Duration::from_millis(200);
