@@ -4,6 +4,7 @@ pub(crate) mod disk_floor;
 mod heartbeats;
 mod kv;
 mod large;
+mod longest_turn;
 mod lookups;
 mod memory;
 mod registrations;
@@ -28,7 +29,7 @@ pub(crate) struct Group {
     pub(crate) run: fn(&Bench, &mut Report),
 }
 
-pub(crate) const GROUPS: [Group; 11] = [
+pub(crate) const GROUPS: [Group; 12] = [
     Group {
         name: "lookups",
         about: "1,000 topics on 4 brokers, by connections, depth, header, topics",
@@ -42,6 +43,7 @@ pub(crate) const GROUPS: [Group; 11] = [
         run: registrations::run,
     },
     Group { name: "writers", about: "lookups while brokers register", run: writers::run },
+    Group { name: "turns", about: "the longest turn of a worker, under all of it at once", run: longest_turn::run },
     Group { name: "memory", about: "idle, with 100,000 topics, with 20,000 connections", run: memory::run },
     Group { name: "start", about: "from exec to the first answer", run: start::run },
     Group { name: "storm", about: "10 brokers and 900 clients come back at once", run: storm::run },

@@ -48,8 +48,8 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
                 let look_up = || looked_up(bench, server, round);
                 let values = match case {
                     QUIET => look_up(),
-                    BOTH => beside_writers(bench, registrants, look_up),
-                    _ => beside_writers(bench, registrants, || rested(bench, server)),
+                    BOTH => beside_writers(bench, registrants, |_| Change::Version, look_up),
+                    _ => beside_writers(bench, registrants, |_| Change::Version, || rested(bench, server)),
                 };
                 section.add(case, server.name(), round, values);
             }
@@ -92,8 +92,13 @@ fn rested(bench: &Bench, server: &Server) -> Values {
     vec![(SHARE, server.process.cpu().since(&cpu).as_secs_f64() / took.as_secs_f64())]
 }
 
-/// Each broker registers once a period, one after the other, as long as `measured` takes.
-fn beside_writers(bench: &Bench, registrants: &mut [Registrant], measured: impl FnOnce() -> Values) -> Values {
+/// Each broker registers once a period, one after the other, as long as `measured` takes; `changes` says what is new.
+pub(super) fn beside_writers(
+    bench: &Bench,
+    registrants: &mut [Registrant],
+    changes: fn(usize) -> Change,
+    measured: impl FnOnce() -> Values,
+) -> Values {
     let clock = SystemClock::default();
     let lasting = bench.plan.ramp + bench.plan.long_run;
     let apart = PERIOD / registrants.len() as u32;
@@ -103,7 +108,7 @@ fn beside_writers(bench: &Bench, registrants: &mut [Registrant], measured: impl 
                 // In the middle of its share of the period, so that each window of whole seconds has as many.
                 let mut next = apart * number as u32 + apart / 2;
                 while next < lasting {
-                    registrant.prepare(Change::Version);
+                    registrant.prepare(changes(number));
                     process::let_rest(next.saturating_sub(clock.monotonic()));
                     registrant.send();
                     next += PERIOD;

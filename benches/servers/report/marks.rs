@@ -59,10 +59,7 @@ const MARKS: [(Mark, &str, &str); 14] = [
 ];
 
 /// What sockets cannot show.
-const ELSEWHERE: [(Mark, &str); 2] = [
-    (MemoOff, "in process: `cargo bench --bench call_shapes`"),
-    (Turn, "not taken here: it is the server's own histogram that tells"),
-];
+const ELSEWHERE: [(Mark, &str); 1] = [(MemoOff, "in process: `cargo bench --bench call_shapes`")];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bound {

@@ -118,40 +118,57 @@ impl Yard {
 
     pub(crate) fn start(&self, kind: &Kind, group: &str, cores: Cores, canned: Canned) -> Result<Server, String> {
         let home = self.directory(&format!("{group}/{}", kind.name()));
-        let text = |error: std::io::Error| error.to_string();
-        let port = free_port().map_err(text)?;
+        let port = free_port().map_err(in_words)?;
         let command = match kind {
-            Kind::Fingerpost => fingerpost(&home, cores),
+            Kind::Fingerpost => fingerpost(&home, cores, ""),
             Kind::Java => java::command(&home, &self.jars, port)?,
             Kind::Floor => {
-                let mut command = Command::new(std::env::current_exe().map_err(text)?);
+                let mut command = Command::new(std::env::current_exe().map_err(in_words)?);
                 command.arg(floor::ARGUMENT).arg(canned.argument());
                 command
             }
             Kind::Other { command, .. } => shell(command, &home, port),
         };
-        let (mut process, output) = Process::start(&command, cores).map_err(text)?;
-        let address = match kind {
-            Kind::Other { .. } => {
-                // Nobody knows what it says when it listens; what it says is not read.
-                drop(output);
-                await_listener(&mut process, port)?
-            }
-            _ => address_in(&process::await_line(output, "boot success")?)?,
-        };
-        Ok(Server { kind: kind.clone(), address, process, home })
+        launch(kind, &command, cores, home, port)
+    }
+
+    /// Fingerpost, and where its metrics are.
+    pub(crate) fn start_observed(&self, group: &str) -> Result<(Server, SocketAddr), String> {
+        let home = self.directory(&format!("{group}/{}", Kind::Fingerpost.name()));
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().map_err(in_words)?));
+        let command = fingerpost(&home, Cores::Server, &format!("[admin]\nhttp-listen = \"{metrics}\"\n"));
+        Ok((launch(&Kind::Fingerpost, &command, Cores::Server, home, 0)?, metrics))
     }
 }
 
-/// The binary of this build, with one worker for its one core or one for each. Its compiled plugins are at home.
-fn fingerpost(home: &Path, cores: Cores) -> Command {
+fn in_words(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+/// `port` is where a server listens that does not say it.
+fn launch(kind: &Kind, command: &Command, cores: Cores, home: PathBuf, port: u16) -> Result<Server, String> {
+    let (mut process, output) = Process::start(command, cores).map_err(in_words)?;
+    let address = match kind {
+        Kind::Other { .. } => {
+            // Nobody knows what it says when it listens; what it says is not read.
+            drop(output);
+            await_listener(&mut process, port)?
+        }
+        _ => address_in(&process::await_line(output, "boot success")?)?,
+    };
+    Ok(Server { kind: kind.clone(), address, process, home })
+}
+
+/// The binary of this build, with one worker for its one core or one for each. Its compiled plugins are at home. `more` is more
+/// of its configuration.
+fn fingerpost(home: &Path, cores: Cores, more: &str) -> Command {
     let file = home.join("namesrv.toml");
     // Zero is one for each core.
     let threads = if cores == Cores::Server { 1 } else { 0 };
     let text = format!(
         "[net]\nbind-address = \"127.0.0.1\"\nlisten-port = 0\nworkers = {threads}\nlane-threads = {threads}\n\
          connections-max = 21000\n\
-         [kv]\npath = \"{}\"\n[plugins]\ndirs = []\ncache-dir = \"{}\"\n[log]\nfilter = \"error\"\n",
+         [kv]\npath = \"{}\"\n[plugins]\ndirs = []\ncache-dir = \"{}\"\n[log]\nfilter = \"error\"\n{more}",
         home.join("kvConfig.json").display(),
         home.join("cache").display()
     );
