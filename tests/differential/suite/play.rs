@@ -100,6 +100,9 @@ const PROBES: Wire = Wire::MAX;
 /// Steps after which everything is compared, whatever happened.
 const SURVEY_EVERY: usize = 25;
 
+/// And so many comparisons: a machine that stood still itself gave nobody time.
+const PATIENCE_IN_SURVEYS: usize = 100;
+
 /// What a known difference keeps from happening is not waited for so long.
 const SETTLED_SOON: Duration = Duration::from_millis(40);
 
@@ -280,13 +283,13 @@ impl Player<'_, '_> {
     /// What happens by itself has happened before long.
     fn agree_soon(&mut self, suspects: &[&'static Known]) -> Outcome {
         let clock = SystemClock::default();
-        loop {
+        for surveys in 1.. {
             let differing = self.survey();
-            let patience = match explanation(suspects, &differing) {
-                Some(_) => SETTLED_SOON,
-                None => self.pair.patience,
+            let (patience, least) = match explanation(suspects, &differing) {
+                Some(_) => (SETTLED_SOON, 1),
+                None => (self.pair.patience, PATIENCE_IN_SURVEYS),
             };
-            if differing.is_empty() || clock.monotonic() >= patience {
+            if differing.is_empty() || (clock.monotonic() >= patience && surveys >= least) {
                 break;
             }
             std::thread::yield_now();
