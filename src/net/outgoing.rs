@@ -39,10 +39,19 @@ impl Outgoing {
         }
     }
 
-    /// One write of as much as the socket takes. Returns how much that was, zero if it takes nothing now.
+    /// One write of as much as the socket takes, and no more than [`WRITE_MAX`]. Returns how much that was, zero if it
+    /// takes nothing now.
     pub(super) fn write(&mut self, stream: &mut Stream) -> Result<usize, CloseReason> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = self.queue.iter().zip(&mut slices).map(|(bytes, slice)| *slice = IoSlice::new(bytes)).count();
+        let (mut filled, mut room) = (0, WRITE_MAX);
+        for (bytes, slice) in self.queue.iter().zip(&mut slices) {
+            if room == 0 {
+                break;
+            }
+            let part = &bytes[..bytes.len().min(room)];
+            *slice = IoSlice::new(part);
+            (filled, room) = (filled + 1, room - part.len());
+        }
         let written = stream.try_write_vectored(&slices[..filled])?;
         self.advance(written);
         Ok(written)
@@ -70,5 +79,7 @@ impl Extend<Bytes> for Outgoing {
     }
 }
 
+/// Bytes that a socket is offered at once. It would take megabytes, and a worker a millisecond to copy them.
+pub(super) const WRITE_MAX: usize = 256 * 1024;
 const COPY_MAX: usize = 64 * 1024;
 const SLICES_MAX: usize = 32;

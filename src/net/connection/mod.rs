@@ -20,7 +20,7 @@ use crate::remoting::frame;
 use super::lane::Ticket;
 use super::link::{Connection, ReplySink, Signal};
 use super::opening::Opening;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, WRITE_MAX};
 use super::service::{CloseReason, Service, Step};
 use super::stream::Stream;
 use super::usage::{Load, Slot, count};
@@ -405,7 +405,9 @@ impl<S: Service> Driver<S> {
             return Ok(());
         }
         // Behind what waits already, or frames would be mixed.
-        let sent = if self.outgoing.is_empty() { self.stream.try_write(out)? } else { 0 };
+        // A little more than is written at once leaves in one piece.
+        let first = if out.len() > 2 * WRITE_MAX { &out[..WRITE_MAX] } else { &out[..] };
+        let sent = if self.outgoing.is_empty() { self.stream.try_write(first)? } else { 0 };
         if sent > 0 {
             self.wrote(sent);
         }

@@ -2,13 +2,14 @@
 //!
 //! It is measured by what was done, not by the time it took, so that the same requests are always cut the same way.
 
+use super::super::outgoing::WRITE_MAX;
 use super::super::usage::Traffic;
 
 /// Frames in a row. With ten microseconds each, which two policies take, they are well below a millisecond.
 const FRAMES_MAX: u64 = 64;
 
 /// Bytes sent in a row: routes of thousands of brokers are hundreds of KiB, and half a millisecond, each.
-const SENT_MAX: usize = 256 * 1024;
+const SENT_MAX: usize = WRITE_MAX;
 
 /// What one connection had since its turn began.
 #[derive(Debug, Default)]
