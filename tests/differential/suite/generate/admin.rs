@@ -51,7 +51,8 @@ pub(super) fn topic(rng: &mut Rng, world: &World) -> Request {
     let code = choose(rng, &[216, 217, 217]);
     let mut request = Request::new(code);
     if !once_in(rng, 40) {
-        request = request.field("topic", world.topic(rng));
+        let topic = if once_in(rng, 60) { "" } else { world.topic(rng) };
+        request = request.field("topic", topic);
     }
     if code == 217 {
         return match rng.u8(..40) {

@@ -81,7 +81,7 @@ pub(super) fn sign_of_life(rng: &mut Rng, world: &World) -> Request {
     let code = choose(rng, &[904, 322, 322]);
     let request = identified(code, &who);
     match code {
-        322 if once_in(rng, 40) => request.body(Body::Text(odd(rng, VERSION))),
+        322 if once_in(rng, 20) => request.body(Body::Text(odd(rng, VERSION))),
         322 if !once_in(rng, 20) => request.body(Body::Text(data_version(rng).json().into())),
         _ => request,
     }
@@ -125,7 +125,9 @@ fn acting_master(rng: &mut Rng, world: &World) -> Option<&'static str> {
 
 fn data_version(rng: &mut Rng) -> Version {
     let state = if once_in(rng, 25) { rng.i64(1..3) } else { 0 };
-    Version { counter: rng.i64(1..4), state, timestamp: if once_in(rng, 10) { 2 } else { 1 } }
+    // None is what the odd questions for a version come to.
+    let counter = if once_in(rng, 6) { 0 } else { rng.i64(1..4) };
+    Version { counter, state, timestamp: if once_in(rng, 10) { 2 } else { 1 } }
 }
 
 fn table(rng: &mut Rng, world: &World, who: &Identity, version: i32) -> Registration {

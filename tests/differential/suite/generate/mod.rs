@@ -123,9 +123,9 @@ fn operation(rng: &mut Rng, world: &World) -> (Lane, Wire, Request) {
 /// A document that is odd in one way or another.
 fn odd(rng: &mut Rng, document: &str) -> Vec<u8> {
     let oddity = match rng.u8(..8) {
-        0..4 => choose(rng, &SHARED),
-        4..6 => choose(rng, &FORGIVEN),
-        6 => choose(rng, &REFUSED),
+        0..3 => choose(rng, &SHARED),
+        3..5 => choose(rng, &FORGIVEN),
+        5 => choose(rng, &REFUSED),
         _ => choose(rng, &UNCOUNTED),
     };
     oddity.within(document)
