@@ -4,9 +4,10 @@
 //! the one before it ended, or when the worker woke up, so nothing that a worker does in between escapes, and a turn
 //! costs one look at the clock.
 //!
-//! What counts is the CPU time: a worker that the system does not run is not at fault. To ask for that costs ten times
-//! as much, so it is asked for once in [`CHECK_INTERVAL`], and a turn took no more than it grew by since. No turn is
-//! taken to be shorter than it was, and none longer than the wall says, or by more than that interval.
+//! What counts is the CPU time: a worker that the system does not run is not at fault. To ask for that is a system call
+//! and costs ten times as much, so it is asked for after [`CHECK_INTERVAL`] of work, and a turn took no more than it
+//! grew by since. No turn is taken to be shorter than it was, and none longer than the wall says, or by more than that
+//! interval.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -35,8 +36,12 @@ pub(super) const BOUNDS: [u64; 16] = [
     100_000_000,
 ];
 
-/// Wall time between two looks at the CPU time of a busy worker.
+/// Work between two looks at the CPU time, as the wall measures it. Sleep is none: a worker with little to do would
+/// else look at every turn.
 const CHECK_INTERVAL: Duration = Duration::from_nanos(100_000);
+
+/// What falling asleep and waking up may cost, beside the turns.
+const WAIT_NANOS: u64 = 5_000;
 
 /// The turns of one worker, written by it alone.
 #[derive(Debug)]
@@ -46,8 +51,10 @@ pub(super) struct TurnClock {
     watch: Stopwatch,
     /// On the watch: when what is under way began.
     began: AtomicU64,
-    /// On the watch, and the CPU time of that moment.
-    checked: [AtomicU64; 2],
+    /// The CPU time when it was asked for.
+    cpu: AtomicU64,
+    /// The work since then.
+    worked: AtomicU64,
 }
 
 impl TurnClock {
@@ -57,26 +64,36 @@ impl TurnClock {
             nanos: Counter::default(),
             watch: Stopwatch::start(),
             began: AtomicU64::new(0),
-            checked: Default::default(),
+            cpu: AtomicU64::new(0),
+            worked: AtomicU64::new(0),
         }
     }
 
     /// The worker has slept, and goes on now.
     pub(super) fn wake_up(&self) {
-        self.began.store(self.watch.wall(), Relaxed);
+        self.wake_up_at(self.watch.wall());
     }
 
     /// A turn ends, and the next one may begin.
     pub(super) fn end(&self) {
-        let now = self.watch.wall();
+        self.end_at(self.watch.wall(), Stopwatch::thread_cpu);
+    }
+
+    fn wake_up_at(&self, now: u64) {
+        self.worked.store(self.worked.load(Relaxed) + WAIT_NANOS, Relaxed);
+        self.began.store(now, Relaxed);
+    }
+
+    fn end_at(&self, now: u64, thread_cpu: impl FnOnce() -> u64) {
         let mut took = now.saturating_sub(self.began.load(Relaxed));
-        let [checked, cpu_then] = &self.checked;
-        if now.saturating_sub(checked.load(Relaxed)) >= CHECK_INTERVAL.as_nanos() as u64 {
-            let cpu = Stopwatch::thread_cpu();
-            took = took.min(cpu.saturating_sub(cpu_then.load(Relaxed)));
-            checked.store(now, Relaxed);
-            cpu_then.store(cpu, Relaxed);
+        let mut worked = self.worked.load(Relaxed) + took;
+        if worked >= CHECK_INTERVAL.as_nanos() as u64 {
+            let cpu = thread_cpu();
+            took = took.min(cpu.saturating_sub(self.cpu.load(Relaxed)));
+            self.cpu.store(cpu, Relaxed);
+            worked = 0;
         }
+        self.worked.store(worked, Relaxed);
         self.began.store(now, Relaxed);
         self.note(took);
     }
@@ -111,6 +128,38 @@ mod tests {
 
         assert_eq!(places(&turns), [0, 1, 9, 10, 15, 16]);
         assert_eq!(turns.counts[0].get(), 2);
+    }
+
+    #[test]
+    fn a_turn_that_the_system_held_up_took_as_long_as_it_ran() {
+        let turns = TurnClock::new();
+
+        turns.wake_up_at(0);
+        turns.end_at(90_000, || unreachable!("too soon"));
+        // Most of the CPU time was the turn's before it; more than a tenth of a millisecond never is.
+        turns.end_at(40_090_000, || 97_000);
+
+        assert_eq!(places(&turns), [6]);
+        assert_eq!(turns.nanos.get(), 90_000 + 97_000);
+    }
+
+    #[test]
+    fn a_worker_that_sleeps_between_its_turns_seldom_asks_for_its_cpu_time() {
+        const TURN: u64 = 5_000;
+        let turns = TurnClock::new();
+        let asked = std::cell::Cell::new(0);
+
+        for turn in 0..1_000 {
+            let now = turn * 1_000_000;
+            turns.wake_up_at(now);
+            turns.end_at(now + TURN, || {
+                asked.set(asked.get() + 1);
+                (turn + 1) * TURN
+            });
+        }
+
+        assert_eq!(asked.get(), 1_000 * (TURN + WAIT_NANOS) / 100_000);
+        assert_eq!(turns.nanos.get(), 1_000 * TURN);
     }
 
     #[test]
