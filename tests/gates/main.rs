@@ -1,11 +1,18 @@
 //! Gates that noise cannot touch: counts of what a request costs. A number here that has to grow is a decision.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod instructions;
+#[cfg(target_os = "linux")]
+mod system_calls;
+#[cfg(target_os = "linux")]
+mod tools;
+
 use std::alloc::System;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use fingerpost::clock::SystemClock;
+use fingerpost::clock::{Clock, SystemClock};
 use fingerpost::config::{ByteSize, Config, Loaded, Overlay, Place, Settings};
 use fingerpost::inline::Inline;
 use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
@@ -18,7 +25,16 @@ static ALLOCATIONS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// The allocator counts for the whole process, so one test at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 const TOPICS: usize = 100;
+
+/// Where the servers of these tests keep their compiled plugins.
+fn plugin_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache")
+}
 
 /// A server that answers on the test's own thread, with [`TOPICS`] topics on two brokers.
 struct Host {
@@ -29,29 +45,24 @@ struct Host {
 
 impl Host {
     fn start(edit: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at(Arc::new(SystemClock::default()), edit)
+    }
+
+    fn start_at(clock: Arc<dyn Clock>, edit: impl FnOnce(&mut Config)) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let mut config = Config::default();
         config.net.bind_address = [127, 0, 0, 1].into();
         config.net.listen_port = 0;
         config.kv.path = home.path().join("kvConfig.json");
         config.plugins.dirs = Vec::new();
-        config.plugins.cache_dir = Place::At(Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"));
+        config.plugins.cache_dir = Place::At(plugin_cache());
         edit(&mut config);
         let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
-        let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).expect("it binds");
+        let server = NameServer::bind(loaded.config, settings, clock).expect("it binds");
         let client = server.inline().expect("it answers inline");
         let mut host = Self { client, server, _home: home };
-        for broker in ["a", "b"] {
-            let topics: Vec<_> = (0..TOPICS).map(|n| format!(r#""t{n:03}":{{"topicName":"t{n:03}"}}"#)).collect();
-            let body = format!(
-                r#"{{"topicConfigSerializeWrapper":{{"dataVersion":{{"counter":1}},"topicConfigTable":{{{}}}}}}}"#,
-                topics.join(",")
-            );
-            let address = format!("{broker}:10911");
-            let fields = [("brokerName", broker), ("brokerAddr", &address), ("clusterName", "c"), ("brokerId", "0")];
-            assert_eq!(host.ask(&frame(103, &fields, body.into(), SerializeType::Json)).code, 0);
-        }
+        registrations().iter().for_each(|frame| assert_eq!(host.ask(frame).code, 0));
         host
     }
 
@@ -93,6 +104,20 @@ fn frame(code: i32, fields: &[(&'static str, &str)], body: Bytes, kind: Serializ
     frame.freeze()
 }
 
+/// What makes [`TOPICS`] topics on two brokers.
+fn registrations() -> [Bytes; 2] {
+    ["a", "b"].map(|broker| {
+        let topics: Vec<_> = (0..TOPICS).map(|n| format!(r#""t{n:03}":{{"topicName":"t{n:03}"}}"#)).collect();
+        let body = format!(
+            r#"{{"topicConfigSerializeWrapper":{{"dataVersion":{{"counter":1}},"topicConfigTable":{{{}}}}}}}"#,
+            topics.join(",")
+        );
+        let address = format!("{broker}:10911");
+        let fields = [("brokerName", broker), ("brokerAddr", &address), ("clusterName", "c"), ("brokerId", "0")];
+        frame(103, &fields, body.into(), SerializeType::Json)
+    })
+}
+
 fn lookups(kind: SerializeType, more: &[(&'static str, &str)]) -> Vec<Bytes> {
     let lookup = |topic: usize| {
         let topic = format!("t{topic:03}");
@@ -104,7 +129,7 @@ fn lookups(kind: SerializeType, more: &[(&'static str, &str)]) -> Vec<Bytes> {
 
 #[test]
 fn a_remembered_lookup_allocates_nothing() {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     for kind in [SerializeType::Json, SerializeType::Rocketmq] {
         let mut host = Host::start(|_| {});
         let frames = lookups(kind, &[]);
@@ -116,7 +141,7 @@ fn a_remembered_lookup_allocates_nothing() {
 
 #[test]
 fn a_lookup_that_its_plugin_answers_allocates_little() {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let mut host = Host::start(|config| config.memo.size = ByteSize::new(0));
     let frames = lookups(SerializeType::Json, &[]);
     host.warm_up(&frames);
@@ -129,7 +154,7 @@ fn a_lookup_that_its_plugin_answers_allocates_little() {
 
 #[test]
 fn lookups_that_are_asked_again_are_hits_and_enter_no_plugin() {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let mut host = Host::start(|_| {});
     let frames = lookups(SerializeType::Json, &[]);
     host.warm_up(&frames);
@@ -148,7 +173,7 @@ fn lookups_that_are_asked_again_are_hits_and_enter_no_plugin() {
 
 #[test]
 fn a_policy_runs_where_its_condition_holds_and_for_what_is_not_remembered() {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let mut host = Host::start(|_| {});
     let zoned = lookups(SerializeType::Json, &[("__ZONE_MODE", "true"), ("__ZONE_NAME", "z")]);
 
