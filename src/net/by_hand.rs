@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
 use super::config::NetConfig;
-use super::lane::{Lane, Work};
+use super::lane::{Lane, LaneControl, Work};
 use super::listener::faults;
 use super::memory::MemoryPeer;
 use super::service::{LaneService, Service};
@@ -137,6 +137,7 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
     ) -> Self {
         let totals = Arc::new(Totals::new(services.len()));
         let lane = Lane::new(&config);
+        let lane_control = Arc::clone(&lane) as Arc<dyn LaneControl>;
         let connections_max = config.connections_max;
         let shared = Arc::new(Shared {
             config,
@@ -154,11 +155,11 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
         let threads = lane_services.into_iter().map(|service| LaneThread { service, state: LaneState::Free });
         Self {
             workers: workers.collect(),
-            lane,
             threads: threads.collect(),
             tasks: BTreeMap::new(),
             connections: Vec::new(),
-            handle: Connections::new(handles.into_iter(), totals, connections_max),
+            handle: Connections::new(handles.into_iter(), lane_control, totals, connections_max),
+            lane,
             laters: LocalSet::new(),
             laters_awake: Arc::new(Awake(AtomicBool::new(false))),
         }
@@ -198,6 +199,13 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
         }
     }
 
+    /// Every worker will look around by a command of its own; the lane threads that have nothing to do have done so.
+    pub(crate) fn look_around(&mut self) {
+        self.handle.look_around();
+        let free = self.threads.iter_mut().filter(|thread| matches!(thread.state, LaneState::Free));
+        free.for_each(|thread| thread.service.look_around());
+    }
+
     /// One tick of the timer that measures silence.
     pub(crate) fn tick(&self) {
         self.workers.iter().for_each(|worker| worker.worker.sweep());
@@ -215,6 +223,7 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
                 return Ran::Opened { connection, peer };
             }
             Ok(Command::Close(id)) => worker.close(id),
+            Ok(Command::LookAround) => worker.look_around(),
             // Time goes by with `tick`, and nobody stops it: it is dropped.
             Ok(Command::Sweep(_) | Command::Stop(_)) | Err(_) => {}
         }

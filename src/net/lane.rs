@@ -6,6 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,8 @@ struct State<J> {
     queues: HashMap<ConnectionId, Queue<J>>,
     /// Those whose turn it is, in that order.
     ready: VecDeque<ConnectionId>,
+    /// How often its threads were asked to look around.
+    looks: u64,
     /// The lane stops when nothing is left, or then.
     stop: Option<Instant>,
 }
@@ -63,6 +66,12 @@ pub(super) enum Work<J> {
     Close(ConnectionId, Slot),
 }
 
+/// What a lane thread does when it is free.
+enum Next<J> {
+    Work(Work<J>),
+    LookAround,
+}
+
 /// The room a job takes up, given back on drop.
 pub(super) struct Ticket {
     link: Arc<Link>,
@@ -81,7 +90,7 @@ impl<J: LaneJob> Lane<J> {
         // The semaphore hands out at most u32::MAX at once.
         let bytes_max = config.lane_bytes_total_max.get().min(u32::MAX as usize);
         Arc::new(Self {
-            state: Mutex::new(State { queues: HashMap::new(), ready: VecDeque::new(), stop: None }),
+            state: Mutex::new(State { queues: HashMap::new(), ready: VecDeque::new(), looks: 0, stop: None }),
             work: Condvar::new(),
             bytes: Arc::new(Semaphore::new(bytes_max)),
             bytes_max,
@@ -153,12 +162,16 @@ impl<J: LaneJob> Lane<J> {
         }
     }
 
-    /// The next thing to run; waits for one. None when the lane stops.
-    fn take(&self) -> Option<Work<J>> {
+    /// The next thing to run; waits for one. None when the lane stops. `looks` is how often the thread looked around.
+    fn take(&self, looks: &mut u64) -> Option<Next<J>> {
         let mut state = lock(&self.state);
         loop {
+            if state.looks != *looks {
+                *looks = state.looks;
+                return Some(Next::LookAround);
+            }
             if let Some(work) = state.next() {
-                return Some(work);
+                return Some(Next::Work(work));
             }
             state = match state.stop {
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -215,10 +228,20 @@ impl<J: LaneJob> Lane<J> {
     }
 
     fn run(&self, service: &mut impl LaneService<Job = J>) {
-        while let Some(work) = self.take() {
-            let id = work.connection();
-            self.perform(work, service);
-            self.finish(id);
+        let mut looks = 0;
+        while let Some(next) = self.take(&mut looks) {
+            match next {
+                Next::Work(work) => {
+                    let id = work.connection();
+                    self.perform(work, service);
+                    self.finish(id);
+                }
+                Next::LookAround => {
+                    if catch_unwind(AssertUnwindSafe(|| service.look_around())).is_err() {
+                        error!("a lane thread panicked between two jobs");
+                    }
+                }
+            }
         }
     }
 
@@ -289,7 +312,7 @@ fn permits(weight: usize) -> u32 {
 
 /// The threads of a lane. Dropping it stops them at once.
 pub(super) struct LaneThreads {
-    lane: Arc<dyn Stop>,
+    lane: Arc<dyn LaneControl>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -301,7 +324,7 @@ impl LaneThreads {
         factory: impl Fn() -> L + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let factory = Arc::new(factory);
-        let mut started = Self { lane: Arc::clone(lane) as Arc<dyn Stop>, threads: Vec::with_capacity(threads) };
+        let mut started = Self { lane: Arc::clone(lane) as Arc<dyn LaneControl>, threads: Vec::with_capacity(threads) };
         let (ready, all_ready) = std::sync::mpsc::channel();
         for index in 0..threads {
             let (lane, factory, ready) = (Arc::clone(lane), Arc::clone(&factory), ready.clone());
@@ -338,14 +361,29 @@ impl Drop for LaneThreads {
     }
 }
 
-/// A lane of whatever jobs, as far as stopping it goes.
-trait Stop: Send + Sync {
+/// A lane of whatever jobs, as far as its threads go.
+pub(super) trait LaneControl: fmt::Debug + Send + Sync {
+    /// Runs what is queued until then, and ends.
     fn stop(&self, deadline: Instant);
+
+    /// Lets every thread look around when it is free.
+    fn look_around(&self);
 }
 
-impl<J: LaneJob> Stop for Lane<J> {
+impl<J> fmt::Debug for Lane<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+impl<J: LaneJob> LaneControl for Lane<J> {
     fn stop(&self, deadline: Instant) {
         lock(&self.state).stop.get_or_insert(deadline);
+        self.work.notify_all();
+    }
+
+    fn look_around(&self) {
+        lock(&self.state).looks += 1;
         self.work.notify_all();
     }
 }

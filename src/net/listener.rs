@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, warn};
 
 use super::config::NetConfig;
-use super::lane::{Lane, LaneThreads};
+use super::lane::{Lane, LaneControl, LaneThreads};
 use super::log_limit::LogLimit;
 use super::service::{LaneService, Service};
 use super::stream::Accepted;
@@ -99,6 +99,7 @@ impl Listener {
         let config = NetConfig { address, ..self.config };
         let totals = Arc::new(Totals::new(config.workers.get()));
         let lane = Lane::new(&config);
+        let lane_control = Arc::clone(&lane) as Arc<dyn LaneControl>;
         let lane_threads = LaneThreads::start(&lane, config.lane_threads.get(), lane_service)?;
         let shared = Arc::new(Shared {
             config,
@@ -116,7 +117,7 @@ impl Listener {
             refusals: LogLimit::new(1, REFUSAL_INTERVAL),
             failures: LogLimit::new(1, REFUSAL_INTERVAL),
         };
-        let connections = Connections::new(workers.handles(), totals, shared.config.connections_max);
+        let connections = Connections::new(workers.handles(), lane_control, totals, shared.config.connections_max);
         let acceptor = AcceptorThread::start(self.socket, acceptor)?;
         let stop_timeout = shared.config.stop_timeout;
         Ok(Server { address, connections, stop_timeout, acceptor, workers, lane: lane_threads })

@@ -26,6 +26,12 @@ pub trait Service: 'static {
         false
     }
 
+    /// The frames of one read are about to be handled, or somebody asked for it by [`Connections::look_around`]: what
+    /// changes between requests and never within one changes now.
+    ///
+    /// [`Connections::look_around`]: super::Connections::look_around
+    fn look_around(&mut self) {}
+
     /// All complete frames of one read have been handled; their replies are about to leave.
     fn batch_end(&mut self) {}
 }
@@ -63,6 +69,11 @@ pub trait LaneService: 'static {
 
     /// A connection has closed. Called once for each, after all of its jobs.
     fn connection_closed(&mut self, id: ConnectionId);
+
+    /// Somebody asked for it by [`Connections::look_around`], and no job is run.
+    ///
+    /// [`Connections::look_around`]: super::Connections::look_around
+    fn look_around(&mut self) {}
 }
 
 /// Why a connection ended.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -20,7 +21,7 @@ use tracing::{debug, error, warn};
 
 use super::config::NetConfig;
 use super::connection::{Driver, READ_MAX};
-use super::lane::Lane;
+use super::lane::{Lane, LaneControl};
 use super::link::{Connection, Link, Signal};
 use super::log_limit::LogLimit;
 use super::memory::{self, MemoryPeer};
@@ -34,6 +35,7 @@ use crate::route::ConnectionId;
 #[derive(Clone, Debug)]
 pub struct Connections {
     workers: Arc<[WorkerHandle]>,
+    lane: Arc<dyn LaneControl>,
     totals: Arc<Totals>,
     connections_max: usize,
 }
@@ -41,10 +43,18 @@ pub struct Connections {
 impl Connections {
     pub(super) fn new(
         workers: impl Iterator<Item = WorkerHandle>,
+        lane: Arc<dyn LaneControl>,
         totals: Arc<Totals>,
         connections_max: usize,
     ) -> Self {
-        Self { workers: workers.collect(), totals, connections_max }
+        Self { workers: workers.collect(), lane, totals, connections_max }
+    }
+
+    /// Lets every worker and every thread of the lane look around between two requests, those that have nothing to do
+    /// as well. Returns at once.
+    pub fn look_around(&self) {
+        self.workers.iter().for_each(|worker| worker.send(Command::LookAround));
+        self.lane.look_around();
     }
 
     /// Closes a connection, if it is still there. Returns at once; the lane hears of it as of any close.
@@ -110,6 +120,8 @@ pub(super) enum Command {
         load: Load,
     },
     Close(ConnectionId),
+    /// Something may have changed that counts from the next request on.
+    LookAround,
     /// Time goes by. So often it has, and is set to zero when the worker hears of it.
     Sweep(Arc<AtomicU32>),
     /// Answer what is owed until then, and end.
@@ -245,6 +257,7 @@ impl<S: Service> Worker<S> {
                         }
                     }
                     Some(Command::Close(id)) => self.close(id),
+                    Some(Command::LookAround) => self.look_around(),
                     Some(Command::Sweep(due)) => {
                         due.store(0, Release);
                         let mut swept = self.begin_sweep();
@@ -298,6 +311,13 @@ impl<S: Service> Worker<S> {
     pub(super) fn close(&self, id: ConnectionId) {
         if let Some(Watched { link, .. }) = self.links.borrow().get(&id) {
             link.signal(Signal::Close(CloseReason::Requested));
+        }
+    }
+
+    /// No request is under way, because none waits for anything while it is handled.
+    pub(super) fn look_around(&self) {
+        if catch_unwind(AssertUnwindSafe(|| self.service.borrow_mut().look_around())).is_err() {
+            error!("a worker panicked between two requests");
         }
     }
 
