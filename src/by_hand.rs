@@ -8,12 +8,12 @@
 //! [`NameServer::serve`]: crate::server::NameServer::serve
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::dispatch::{Lane, LaneRequest, Worker};
 use crate::kv::{self, HandWriter};
 use crate::net::{self, HandStep, LaneService, MemoryPeer, Ran, ReplySink, Usage};
-use crate::plugin::Core;
+use crate::plugin::{Core, Reloaded, Reloader};
 use crate::route::{ConnectionId, Tables};
 use crate::scan::scan;
 
@@ -44,13 +44,13 @@ pub struct ByHand {
     net: net::ByHand<Worker, FaultyLane>,
     core: Arc<Core>,
     disk: HandWriter,
+    plugins: Arc<Mutex<Reloader>>,
 }
 
 impl ByHand {
     pub(crate) fn new(
         config: net::NetConfig,
-        core: Arc<Core>,
-        disk: HandWriter,
+        (core, disk, plugins): (Arc<Core>, HandWriter, Arc<Mutex<Reloader>>),
         workers: Vec<Worker>,
         lanes: Vec<Lane>,
         fault: Option<Fault>,
@@ -58,7 +58,7 @@ impl ByHand {
         let settings = Arc::clone(&core.settings);
         let lanes = lanes.into_iter().map(|inner| FaultyLane { inner, fault, jobs: 0, held: None });
         let net = net::ByHand::new(config, move || settings.switches().idle_timeout, workers, lanes.collect());
-        Self { net, core, disk }
+        Self { net, core, disk, plugins }
     }
 
     /// A connection from `peer` that holds `capacity` bytes in each direction. None when there are too many.
@@ -86,6 +86,27 @@ impl ByHand {
     /// What the scan does by interval on a server with threads; says how many brokers were forgotten.
     pub fn scan(&self) -> usize {
         scan(&self.core, &self.net.connections())
+    }
+
+    /// Reads the plugins directories. Each worker changes over when it is asked something, or has its step for that.
+    pub fn reload_plugins(&mut self) -> Reloaded {
+        let reloaded = self.reloader().read_again();
+        if let Reloaded::Generation(_) = reloaded {
+            self.net.look_around();
+        }
+        reloaded
+    }
+
+    /// The newest generation of the plugins that every thread has changed over to, and how many earlier ones are still
+    /// in use.
+    pub fn plugin_generations(&self) -> (u64, usize) {
+        let generations = Arc::clone(self.reloader().generations());
+        (generations.active(), generations.draining().len())
+    }
+
+    fn reloader(&self) -> MutexGuard<'_, Reloader> {
+        // Whoever panicked while it looked at plugins has published nothing.
+        self.plugins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One tick, of a quarter of a second, of the timer that measures the silence of connections.
@@ -135,6 +156,10 @@ impl FaultyLane {
 
 impl LaneService for FaultyLane {
     type Job = LaneRequest;
+
+    fn look_around(&mut self) {
+        self.inner.look_around();
+    }
 
     fn run(&mut self, job: LaneRequest, reply: ReplySink) {
         self.jobs += 1;

@@ -10,16 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use crate::config::Networks;
-use crate::memo::{Memo, Owner, Promise};
+use crate::memo::{Leave, Memo, Owner, Promise, Unfit};
 use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, ReplySink, Service, Step};
-use crate::plugin::{Access, Answer, Catalogue, Core, Outcome, Request, Runner, Target, refuse};
+use crate::plugin::{Access, Answer, Catalogue, Core, Follower, Outcome, Plugin, Request, Runner, Target, refuse};
 use crate::readiness::ReadinessCell;
 use crate::remoting::{Command, FrameError, ResponseCode, SerializeType, VERSION_BEFORE_GO_AWAY};
 use crate::route::ConnectionId;
 
-/// Who answers what, and who may ask: the same for every thread.
+/// Who may ask: the same for every thread.
 pub(crate) struct Gate {
-    pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) core: Arc<Core>,
     pub(crate) admin_from: Networks,
     pub(crate) serialize_type: SerializeType,
@@ -31,6 +30,9 @@ pub(crate) struct Gate {
 /// One worker's half: decodes, admits, answers reads.
 pub(crate) struct Worker {
     pub(crate) gate: Arc<Gate>,
+    /// Who answers what. A whole read is answered with one catalogue.
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) follower: Follower,
     pub(crate) runner: Runner,
     /// Replies that need nobody; none if the operator wants none.
     pub(crate) memo: Option<Memo>,
@@ -39,6 +41,8 @@ pub(crate) struct Worker {
 /// One lane thread's half: answers what the workers hand over.
 pub(crate) struct Lane {
     pub(crate) core: Arc<Core>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) follower: Follower,
     pub(crate) runner: Runner,
     pub(crate) guests: Arc<GuestSlots>,
 }
@@ -68,10 +72,10 @@ impl GuestSlots {
     }
 }
 
-/// A request on its way to the lane.
+/// A request on its way to the lane, with the catalogue that it began with.
 pub(crate) struct LaneRequest {
     request: Request,
-    target: Target,
+    catalogue: Arc<Catalogue>,
     weight: usize,
 }
 
@@ -79,10 +83,15 @@ pub(crate) struct LaneRequest {
 const FRAME_KEPT_MIN: usize = 64 * 1024;
 
 impl LaneRequest {
-    fn new(frame: Bytes, command: Command, caller: &Connection, target: &Target) -> Result<Self, FrameError> {
+    fn new(
+        frame: Bytes,
+        command: Command,
+        caller: &Connection,
+        catalogue: &Arc<Catalogue>,
+    ) -> Result<Self, FrameError> {
         let weight = frame.len();
         let command = if weight < FRAME_KEPT_MIN { Command::decode(Bytes::copy_from_slice(&frame))? } else { command };
-        Ok(Self { request: Request { command, caller: caller.clone() }, target: target.clone(), weight })
+        Ok(Self { request: Request { command, caller: caller.clone() }, catalogue: Arc::clone(catalogue), weight })
     }
 }
 
@@ -97,9 +106,29 @@ impl Service for Worker {
 
     fn recall(&mut self, frame: &[u8], connection: &Connection, out: &mut BytesMut) -> bool {
         let Some(memo) = &mut self.memo else { return false };
-        let gate = &self.gate;
+        let (gate, catalogue) = (&self.gate, &self.catalogue);
+        let leave = |Owner { plugin, access }| match catalogue.plugins().get(plugin as usize) {
+            Some(plugin) if plugin.is_trusted() => {
+                if gate.admits(access, connection) {
+                    Leave::Give
+                } else {
+                    Leave::Refuse
+                }
+            }
+            _ => Leave::Distrust,
+        };
         // Who is sent away depends on the version, which only the header knows.
-        !gate.readiness.sends_away() && memo.recall(frame, &gate.core, |access| gate.admits(access, connection), out)
+        !gate.readiness.sends_away() && memo.recall(frame, &gate.core, leave, out)
+    }
+
+    fn look_around(&mut self) {
+        let Some(newer) = self.follower.newer(&self.catalogue) else { return };
+        self.runner.change_over(&newer);
+        if let Some(memo) = &mut self.memo {
+            memo.change_over();
+        }
+        self.catalogue = newer;
+        self.follower.uses(&self.catalogue);
     }
 
     fn batch_end(&mut self) {
@@ -122,7 +151,7 @@ impl Service for Worker {
             self.refuse(&command, ResponseCode::GO_AWAY, "please go away", out);
             return Step::Done;
         }
-        let Some(target) = self.gate.catalogue.target(command.code) else {
+        let Some(target) = self.catalogue.target(command.code) else {
             // Java: RemotingCommand for an unknown code; the leading blank is part of it.
             let remark = format!(" request type {} not supported", command.code);
             self.refuse(&command, ResponseCode::REQUEST_CODE_NOT_SUPPORTED, &remark, out);
@@ -135,8 +164,9 @@ impl Service for Worker {
             self.refuse(&command, ResponseCode::NO_PERMISSION, &remark, out);
             return Step::Done;
         }
-        if !target.wants_worker() || !self.gate.catalogue.plugins()[target.plugin].may_run_on_worker() {
-            return match LaneRequest::new(frame, command, connection, target) {
+        let plugin = &self.catalogue.plugins()[target.plugin];
+        if !target.wants_worker() || !plugin.may_run_on_worker() {
+            return match LaneRequest::new(frame, command, connection, &self.catalogue) {
                 Ok(job) => Step::Lane(job),
                 Err(error) => Step::Close(CloseReason::Undecodable(error.to_string().into())),
             };
@@ -145,12 +175,12 @@ impl Service for Worker {
         let start = out.len();
         match self.runner.answer(target, command, connection, out) {
             Answer::Done => {
-                let owner = Owner { plugin: target.plugin, access: target.entry.access };
-                if !is_oneway
-                    && let Some(memo) = &mut self.memo
-                    && memo.remember(&frame, &out[start..], owner, self.runner.reads()) == Promise::Broken
-                {
-                    self.gate.accuse(target);
+                if !is_oneway && let Some(memo) = &mut self.memo {
+                    let owner = Owner { plugin: target.plugin as u32, access: target.entry.access };
+                    let reads = if plugin.is_trusted() { Ok(self.runner.reads()) } else { Err(Unfit::NoPromise) };
+                    if memo.remember(&frame, &out[start..], owner, reads) == Promise::Broken {
+                        accuse(plugin, target);
+                    }
                 }
                 Step::Done
             }
@@ -168,7 +198,7 @@ impl Service for Worker {
 
 impl Worker {
     fn refuse(&self, command: &Command, code: ResponseCode, remark: &str, out: &mut BytesMut) {
-        let place = self.gate.catalogue.target(command.code).map(|target| target.place);
+        let place = self.catalogue.target(command.code).and_then(|target| target.place);
         self.runner.tally().request(place, Outcome::of_refusal(code));
         if !command.is_oneway() {
             refuse(code, remark, command.opaque, self.gate.serialize_type, out);
@@ -176,17 +206,18 @@ impl Worker {
     }
 }
 
-impl Gate {
-    /// A promise was broken.
-    fn accuse(&self, target: &Target) {
-        tracing::error!(
-            plugin = %self.catalogue.plugins()[target.plugin].name,
-            code = target.entry.code,
-            "a reply came out differently although nothing had changed: the plugin, or a policy that had a say, is not \
-             pure; its replies are not remembered any more"
-        );
-    }
+/// A promise was broken.
+fn accuse(plugin: &Plugin, target: &Target) {
+    plugin.distrust();
+    tracing::error!(
+        plugin = %plugin.name,
+        code = target.entry.code,
+        "a reply came out differently although nothing had changed: the plugin, or a policy that had a say, is not \
+         pure; its replies are not remembered any more"
+    );
+}
 
+impl Gate {
     /// Who may ask, decided for every request. The remark names the setting that decides.
     fn admit(&self, target: &Target, connection: &Connection) -> Result<(), String> {
         if self.admits(target.entry.access, connection) {
@@ -208,24 +239,20 @@ impl LaneService for Lane {
     type Job = LaneRequest;
 
     fn run(&mut self, job: LaneRequest, sink: ReplySink) {
-        let mut out = BytesMut::new();
-        let LaneRequest { request, target, .. } = job;
-        let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
-        let Request { command, caller } = request;
-        let answer = || self.runner.answer(&target, command, &caller, &mut out);
-        let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
-        let Some(answered) = answered else {
-            self.runner.tally().request(Some(target.place), Outcome::Busy);
-            if !is_oneway {
-                let remark = "too many calls of plugins are under way; try again";
-                self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, opaque, &mut out);
-            }
-            return sink.send(out.freeze());
-        };
-        match answered {
-            Answer::Done => sink.send(out.freeze()),
-            Answer::Later(pending) => pending.then(&self.core, move |reply| sink.send(reply)),
+        let LaneRequest { request, catalogue, .. } = job;
+        if !Arc::ptr_eq(&catalogue, &self.catalogue) {
+            self.change_over(catalogue);
         }
+        self.answer(request, sink);
+        // One that began long ago keeps nothing of that time here.
+        self.look_around();
+    }
+
+    fn look_around(&mut self) {
+        if let Some(newer) = self.follower.newer(&self.catalogue) {
+            self.change_over(newer);
+        }
+        self.follower.uses(&self.catalogue);
     }
 
     fn connection_closed(&mut self, id: ConnectionId) {
@@ -239,5 +266,33 @@ impl LaneService for Lane {
             );
         }
         self.core.notifier.left(&removed);
+    }
+}
+
+impl Lane {
+    fn change_over(&mut self, catalogue: Arc<Catalogue>) {
+        self.runner.change_over(&catalogue);
+        self.catalogue = catalogue;
+    }
+
+    fn answer(&mut self, request: Request, sink: ReplySink) {
+        let mut out = BytesMut::new();
+        let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
+        let Request { command, caller } = request;
+        let target = self.catalogue.target(command.code).expect("the worker found one in this very catalogue");
+        let answer = || self.runner.answer(target, command, &caller, &mut out);
+        let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
+        let Some(answered) = answered else {
+            self.runner.tally().request(target.place, Outcome::Busy);
+            if !is_oneway {
+                let remark = "too many calls of plugins are under way; try again";
+                self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, opaque, &mut out);
+            }
+            return sink.send(out.freeze());
+        };
+        match answered {
+            Answer::Done => sink.send(out.freeze()),
+            Answer::Later(pending) => pending.then(&self.core, move |reply| sink.send(reply)),
+        }
     }
 }

@@ -34,6 +34,7 @@ impl Inline {
     /// # Errors
     /// What would have closed the connection. The caller may go on with the next frame all the same.
     pub fn answer(&mut self, frame: Bytes, out: &mut BytesMut) -> Result<(), CloseReason> {
+        self.worker.look_around();
         if self.worker.recall(&frame, &self.connection, out) {
             self.worker.batch_end();
             return Ok(());

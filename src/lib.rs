@@ -44,6 +44,8 @@ pub mod notify;
 #[cfg(feature = "server")]
 pub mod plugin;
 #[cfg(feature = "server")]
+mod portions;
+#[cfg(feature = "server")]
 pub mod readiness;
 #[cfg(feature = "server")]
 mod scan;

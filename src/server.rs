@@ -8,13 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::address_server::AddressServer;
 use crate::admin::{Admin, Sources};
-use crate::body::Limits;
 use crate::by_hand::{ByHand, Fault};
 use crate::clock::Clock;
 use crate::config::{BindAddress, Config, Settings};
@@ -23,15 +21,19 @@ use crate::inline::Inline;
 use crate::kv::KvStore;
 use crate::memo::{self, Memo};
 use crate::net::tls::{self, TlsError};
-use crate::net::{Connections, Listener, LogLimit, NetConfig, Server};
+use crate::net::{Connections, Listener, LogLimit, Server};
 use crate::notify::Notifier;
-use crate::plugin::{Catalogue, CatalogueError, Changes, Core, Registrants, Runner, RunnerLimits};
+use crate::plugin::{
+    Board, CatalogueError, Changes, Core, Generations, Registrants, Reloader, Runner, RunnerTerms, Watch,
+};
+use crate::portions::{body_limits, lane_threads, net_config, threads, upstreams};
 use crate::readiness::{Readiness, ReadinessCell};
 use crate::route::{Damage, RouteTable};
 use crate::scan::{Scan, scan};
-use crate::upstream::{UpstreamConfig, Upstreams};
+use crate::upstream::Upstreams;
 
 pub use crate::memo::MemoUsage;
+pub use crate::plugin::{PluginState, PluginStatus, Reloaded};
 
 /// Why the server cannot start. Nothing was served.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +73,9 @@ pub enum BindError {
 pub struct NameServer {
     config: Config,
     core: Arc<Core>,
-    catalogue: Arc<Catalogue>,
+    generations: Arc<Generations>,
+    plugins: Arc<Mutex<Reloader>>,
+    board: Arc<Board>,
     listener: Listener,
     readiness: Arc<ReadinessCell>,
     certificates: Option<tls::Watch>,
@@ -84,6 +88,10 @@ pub struct Running {
     core: Arc<Core>,
     readiness: Arc<ReadinessCell>,
     memo_tally: Arc<memo::Tally>,
+    generations: Arc<Generations>,
+    plugins: Arc<Mutex<Reloader>>,
+    board: Arc<Board>,
+    plugins_watch: Option<Watch>,
     connections: Connections,
     serving: Option<Server>,
     scan: Option<Scan>,
@@ -121,7 +129,7 @@ impl NameServer {
         let net = net_config(&server.config, server.local_addr()?);
         let workers = std::iter::repeat_with(server.worker_factory()).take(net.workers.get()).collect();
         let lanes = std::iter::repeat_with(server.lane_factory()).take(net.lane_threads.get()).collect();
-        Ok(ByHand::new(net, server.core, disk, workers, lanes, fault))
+        Ok(ByHand::new(net, (server.core, disk, server.plugins), workers, lanes, fault))
     }
 
     fn assemble(config: Config, settings: Settings, clock: Arc<dyn Clock>, kv: KvStore) -> Result<Self, BindError> {
@@ -140,9 +148,7 @@ impl NameServer {
             clock,
         });
         let (terms, certificates) = tls::Terms::new(&config.tls)?;
-        let catalogue = Arc::new(Catalogue::load(&config.plugins, &config.policies, &core)?);
-        core.notifier.use_forms(catalogue.notices().to_vec());
-        report(&catalogue);
+        let plugins = Reloader::start(config.plugins.clone(), config.policies.clone(), &core)?;
         let (name, port) = (&config.net.bind_address, config.net.listen_port);
         let address = name.resolve(port).map_err(|source| BindError::Resolve { name: name.clone(), source })?;
         let listener =
@@ -150,7 +156,9 @@ impl NameServer {
         core.settings.listening_on(listener.local_addr()?.port());
         let readiness = Arc::new(ReadinessCell::new(Arc::clone(&core)));
         let listener = listener.with_tls(terms);
-        Ok(Self { config, core, catalogue, listener, readiness, certificates, memo_tally: Arc::default() })
+        let (generations, board) = (Arc::clone(plugins.generations()), Arc::clone(plugins.board()));
+        let (plugins, memo_tally) = (Arc::new(Mutex::new(plugins)), Arc::default());
+        Ok(Self { config, core, generations, plugins, board, listener, readiness, certificates, memo_tally })
     }
 
     /// Where it listens; with port 0, the port that was free.
@@ -168,7 +176,7 @@ impl NameServer {
     pub fn serve(self) -> std::io::Result<Running> {
         let worker = self.worker_factory();
         let lane = self.lane_factory();
-        let Self { config, core, catalogue, listener, readiness, certificates, memo_tally } = self;
+        let Self { config, core, generations, plugins, board, listener, readiness, certificates, memo_tally } = self;
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
@@ -178,11 +186,15 @@ impl NameServer {
         let reload = certificates.map(|files| tls::Reload::start(files, interval)).transpose()?;
         let sources = Sources {
             core: Arc::clone(&core),
-            catalogue,
+            generations: Arc::clone(&generations),
+            board: Arc::clone(&board),
             readiness: Arc::clone(&readiness),
             connections: serving.connections(),
             memo: Arc::clone(&memo_tally),
         };
+        let (interval, connections) = (config.plugins.reload_interval, serving.connections());
+        let watch = || Watch::start(Arc::clone(&plugins), interval, move || connections.look_around());
+        let plugins_watch = (!interval.is_zero()).then(watch).transpose()?;
         let admin = config.admin.http_listen.address().map(|address| Admin::start(address, sources)).transpose()?;
         Ok(Running {
             address: serving.local_addr(),
@@ -190,6 +202,10 @@ impl NameServer {
             core,
             readiness,
             memo_tally,
+            generations,
+            plugins,
+            board,
+            plugins_watch,
             connections: serving.connections(),
             serving: Some(serving),
             scan: Some(scan),
@@ -216,54 +232,49 @@ impl NameServer {
 
     /// How often a plugin was entered so far; none if there is none of that name.
     pub fn plugin_calls(&self, name: &str) -> Option<u64> {
-        let at = self.catalogue.plugins().iter().position(|plugin| *plugin.name == *name)?;
-        Some(self.catalogue.tallies().sum(|tally| tally.calls(at)))
+        let catalogue = self.generations.current();
+        let plugin = catalogue.plugins().iter().find(|plugin| *plugin.name == *name)?;
+        Some(catalogue.tallies().sum(|tally| plugin.place.map_or(0, |place| tally.calls(place))))
     }
 
     /// Replies that workers remember, if the operator wants that.
     fn memo_factory(&self) -> impl Fn() -> Option<Memo> + Send + Sync + 'static {
         let bytes_max = self.config.memo.size.as_usize() / threads(self.config.net.workers).get();
-        let shared = Arc::new(memo::Shared::new(self.catalogue.plugins().len(), bytes_max));
+        let shared = Arc::new(memo::Shared::new(bytes_max));
         let tally = Arc::clone(&self.memo_tally);
         move || (bytes_max > 0).then(|| Memo::new(Arc::clone(&shared), tally.add()))
     }
 
     fn worker_factory(&self) -> impl Fn() -> Worker + Send + Sync + 'static {
         let gate = Arc::new(Gate {
-            catalogue: Arc::clone(&self.catalogue),
             core: Arc::clone(&self.core),
             admin_from: self.config.admin.admin_from.clone(),
             serialize_type: self.config.net.serialize_type,
             readiness: Arc::clone(&self.readiness),
             refusals: LogLimit::new(REFUSAL_LINES_MAX, Duration::from_secs(1)),
         });
-        let limits = self.runner_limits(self.config.plugins.worker_deadline, false);
+        let (generations, terms) = (Arc::clone(&self.generations), self.runner_terms(false));
         let memo = self.memo_factory();
-        move || Worker {
-            runner: Runner::new(Arc::clone(&gate.catalogue), Arc::clone(&gate.core), limits),
-            memo: memo(),
-            gate: Arc::clone(&gate),
+        move || {
+            let (follower, catalogue) = generations.follow();
+            let runner = Runner::new(Arc::clone(&catalogue), Arc::clone(&gate.core), terms);
+            Worker { gate: Arc::clone(&gate), catalogue, follower, runner, memo: memo() }
         }
     }
 
     fn lane_factory(&self) -> impl Fn() -> Lane + Send + Sync + 'static {
-        let (catalogue, core) = (Arc::clone(&self.catalogue), Arc::clone(&self.core));
-        let limits = self.runner_limits(self.config.plugins.lane_deadline, true);
+        let (generations, core) = (Arc::clone(&self.generations), Arc::clone(&self.core));
+        let terms = self.runner_terms(true);
         let guests = Arc::new(GuestSlots::new(lane_threads(&self.config).get()));
-        move || Lane {
-            core: Arc::clone(&core),
-            runner: Runner::new(Arc::clone(&catalogue), Arc::clone(&core), limits),
-            guests: Arc::clone(&guests),
+        move || {
+            let (follower, catalogue) = generations.follow();
+            let runner = Runner::new(Arc::clone(&catalogue), Arc::clone(&core), terms);
+            Lane { core: Arc::clone(&core), catalogue, follower, runner, guests: Arc::clone(&guests) }
         }
     }
 
-    fn runner_limits(&self, deadline: Duration, may_write: bool) -> RunnerLimits {
-        RunnerLimits {
-            deadline,
-            reply_size_max: self.config.plugins.reply_size_max.as_usize(),
-            serialize_type: self.config.net.serialize_type,
-            may_write,
-        }
+    fn runner_terms(&self, may_write: bool) -> RunnerTerms {
+        RunnerTerms { serialize_type: self.config.net.serialize_type, may_write }
     }
 }
 
@@ -308,6 +319,40 @@ impl Running {
         self.memo_tally.usage()
     }
 
+    /// Reads the plugins directories now, without waiting for files to settle. What is asked from then on is answered by
+    /// the plugins that are there.
+    pub fn reload_plugins(&self) -> Reloaded {
+        self.after_reload(lock(&self.plugins).read_again())
+    }
+
+    /// Looks at the plugins directories, as a thread does by itself at every `plugins.reload-interval`: what two looks
+    /// have seen the same counts from then on.
+    pub fn look_for_plugins(&self) -> Reloaded {
+        self.after_reload(lock(&self.plugins).look())
+    }
+
+    fn after_reload(&self, reloaded: Reloaded) -> Reloaded {
+        if let Reloaded::Generation(_) = reloaded {
+            self.connections.look_around();
+        }
+        reloaded
+    }
+
+    /// Every plugin and every file that wants to be one, as of the last look.
+    pub fn plugins(&self) -> Vec<PluginStatus> {
+        self.board.statuses().to_vec()
+    }
+
+    /// The newest generation of the plugins that every thread has changed over to.
+    pub fn plugin_generation(&self) -> u64 {
+        self.generations.active()
+    }
+
+    /// How many earlier generations are still in use by requests that began with them.
+    pub fn plugin_generations_draining(&self) -> usize {
+        self.generations.draining().len()
+    }
+
     /// Prepares the end, where the operator wants it gentle: from now on every request of a client that understands it
     /// is answered by sending it away; the others are served, and everybody may connect. Says for how long to leave it
     /// so before [`stop`](Self::stop); none when there is nothing to prepare.
@@ -336,7 +381,7 @@ impl Running {
     fn stop_parts(&mut self) {
         self.readiness.stop();
         self.core.notifier.close();
-        drop((self.scan.take(), self.reload.take()));
+        drop((self.scan.take(), self.reload.take(), self.plugins_watch.take()));
         drop(self.address_server.take());
         if let Some(serving) = self.serving.take() {
             serving.stop();
@@ -353,77 +398,9 @@ impl Drop for Running {
     }
 }
 
-fn body_limits(config: &Config) -> Limits {
-    Limits {
-        inflated_max: config.route.registration_inflated_size_max.get(),
-        entries_max: config.route.registration_topics_max.into(),
-        ..Limits::default()
-    }
-}
-
-/// Zero in the configuration means one per core.
-fn threads(configured: u16) -> NonZeroUsize {
-    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    NonZeroUsize::new(configured.into()).unwrap_or_else(cores)
-}
-
-/// At least two: one is always left for the embedded plugins.
-fn lane_threads(config: &Config) -> NonZeroUsize {
-    threads(config.net.lane_threads).max(NonZeroUsize::MIN.saturating_add(1))
-}
-
-fn frame_size_max(config: &Config) -> u32 {
-    u32::try_from(config.net.frame_size_max.get()).unwrap_or(u32::MAX)
-}
-
-fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
-    let net = &config.net;
-    NetConfig {
-        address,
-        backlog: net.backlog,
-        workers: threads(net.workers),
-        lane_threads: lane_threads(config),
-        connections_max: net.connections_max as usize,
-        frame_size_max: frame_size_max(config),
-        send_buffer_size: net.send_buffer_size.as_usize(),
-        receive_buffer_size: net.receive_buffer_size.as_usize(),
-        proxies: net.proxy_protocol_from.clone(),
-        proxies_must_introduce: net.proxy_protocol_required,
-        opening_timeout: net.opening_timeout,
-        stop_timeout: net.stop_timeout,
-        unsent_bytes_max: net.reply_bytes_waiting_max.as_usize(),
-        unsent_bytes_resume: net.reply_bytes_waiting_resume.as_usize(),
-        unsent_bytes_total_max: net.outgoing_bytes_max.as_usize(),
-        // Whatever may come whole may come in parts, in a buffer that has doubled.
-        partial_bytes_total_max: NetConfig::default().partial_bytes_total_max.max(2 * frame_size_max(config) as usize),
-        lane_bytes_max: net.lane_bytes_per_connection_max.as_usize(),
-        lane_bytes_total_max: NonZeroUsize::new(net.lane_bytes_max.as_usize()).unwrap_or(NonZeroUsize::MIN),
-        ..NetConfig::default()
-    }
-}
-
-fn upstreams(config: &Config) -> Vec<UpstreamConfig> {
-    let cluster_test = &config.cluster_test;
-    if !cluster_test.enabled || (cluster_test.name_servers.is_empty() && !cluster_test.asks_address_server()) {
-        return Vec::new();
-    }
-    vec![UpstreamConfig {
-        name: cluster_test.product_env_name.clone(),
-        addresses: cluster_test.name_servers.iter().map(ToString::to_string).collect(),
-        timeout: cluster_test.timeout,
-        frame_size_max: frame_size_max(config),
-    }]
-}
-
-fn report(catalogue: &Catalogue) {
-    let names: Vec<_> = catalogue.plugins().iter().map(|plugin| &*plugin.name).collect();
-    tracing::info!("plugins in use: {}", names.join(", "));
-    for rejected in catalogue.rejected() {
-        // The reason may quote the plugin, which must not be able to write lines of its own into the log.
-        let reason = rejected.reason.to_string();
-        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        tracing::error!(path = %rejected.path.display(), "plugin rejected: {reason}");
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panics while it looks at plugins has published nothing, and the next look begins anew.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

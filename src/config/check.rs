@@ -164,6 +164,7 @@ fn plugins(config: &Config, wrong: &mut Vec<Complaint>) {
     positive(wrong, "plugins.lane-deadline", plugins.lane_deadline);
     // One page of WebAssembly memory; no component does with less.
     within(wrong, "plugins.memory-max", plugins.memory_max.get(), 65_536, u64::MAX);
+    within(wrong, "plugins.component-size-max", plugins.component_size_max.get(), 1, u32::MAX.into());
     within(wrong, "plugins.reply-size-max", plugins.reply_size_max.get(), 1, u64::MAX);
     for name in plugins.files.keys() {
         if name.contains(['/', '\\']) || !name.ends_with(".wasm") {

@@ -11,6 +11,7 @@
 //! * What a reply rests on is compared with what is published now, at the first request of each read from a socket at
 //!   the latest: whatever was published before a request was sent counts for its reply.
 //! * Who may ask is decided for every request, hit or not.
+//! * What one generation of plugins and policies answered is not given again by the next.
 //! * One hit in [`RECOMPUTED_ONE_IN`] is made again by its plugin. If nothing changed that it rests on and it comes out
 //!   differently, the promise is broken, and no reply of that plugin is remembered any more.
 //! * What is remembered is bounded in bytes; when it is full, what was not asked for lately makes room.
@@ -22,7 +23,7 @@ mod sight;
 mod store;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::BytesMut;
 
@@ -51,30 +52,33 @@ const REPLY_MAX: usize = 256 * 1024;
 /// What the memos of a server share.
 pub(crate) struct Shared {
     bodies: Bodies,
-    /// For each plugin of the catalogue, whether its promise was broken.
-    broken: Box<[AtomicBool]>,
     bytes_max: usize,
 }
 
 impl Shared {
-    /// For so many plugins; each worker may remember so many bytes.
-    pub(crate) fn new(plugins: usize, bytes_max: usize) -> Self {
-        let broken = std::iter::repeat_with(AtomicBool::default).take(plugins).collect();
-        Self { bodies: Bodies::default(), broken, bytes_max }
-    }
-
-    /// Whether replies of a plugin may be remembered, as far as is known.
-    pub(crate) fn trusts(&self, plugin: usize) -> bool {
-        self.broken.get(plugin).is_some_and(|broken| !broken.load(Relaxed))
+    /// Each worker may remember so many bytes.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bodies: Bodies::default(), bytes_max }
     }
 }
 
 /// Whose reply it is, and who may have it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Owner {
-    /// Its place in the catalogue.
-    pub(crate) plugin: usize,
+    /// Its place in the catalogue of its generation.
+    pub(crate) plugin: u32,
     pub(crate) access: Access,
+}
+
+/// What a worker thinks of a reply that it has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Leave {
+    /// The sender may have it.
+    Give,
+    /// This sender may not.
+    Refuse,
+    /// Nobody should: its plugin is not what it promised to be.
+    Distrust,
 }
 
 /// The memo of one worker.
@@ -83,6 +87,8 @@ pub(crate) struct Memo {
     counters: Arc<Counters>,
     store: Store,
     sight: Sight,
+    /// Which generation of the plugins answers; what another one answered counts no more.
+    generation: u32,
     moment: Moment,
     /// What the request was looked for as that is being answered now.
     sought: Option<Sought>,
@@ -127,6 +133,7 @@ impl Memo {
         Self {
             store: Store::new(shared.bytes_max),
             sight,
+            generation: 0,
             shared,
             counters,
             moment: Moment::default(),
@@ -136,13 +143,20 @@ impl Memo {
         }
     }
 
-    /// Appends the remembered reply to a whole frame, if there is one that `may_have` lets the sender have. Otherwise
-    /// it knows, until [`Memo::remember`] is called, what to remember the reply for.
+    /// From now on other plugins answer, or another chain of policies has a say. What is remembered makes room as it is
+    /// asked for: to forget all of it now would hold the worker up.
+    pub(crate) fn change_over(&mut self) {
+        // A number comes back after four billion generations.
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Appends the remembered reply to a whole frame, if there is one that has `leave` to be given. Otherwise it knows,
+    /// until [`Memo::remember`] is called, what to remember the reply for.
     pub(crate) fn recall(
         &mut self,
         frame: &[u8],
         core: &Core,
-        may_have: impl FnOnce(Access) -> bool,
+        leave: impl FnOnce(Owner) -> Leave,
         out: &mut BytesMut,
     ) -> bool {
         self.sought = None;
@@ -158,14 +172,16 @@ impl Memo {
             return false;
         };
         let entry = self.store.entry(index);
-        let holds = entry.moment == self.moment.number || self.holds(index, core);
+        let holds =
+            entry.generation == self.generation && (entry.moment == self.moment.number || self.holds(index, core));
         let entry = self.store.entry(index);
-        if !holds || !self.shared.trusts(entry.owner.plugin) {
-            self.sought = Some(Sought { hash, opaque, known: Some(index), is_sample: false });
-            return false;
-        }
-        if !may_have(entry.owner.access) {
-            return false;
+        match if holds { leave(entry.owner) } else { Leave::Distrust } {
+            Leave::Give => {}
+            Leave::Refuse => return false,
+            Leave::Distrust => {
+                self.sought = Some(Sought { hash, opaque, known: Some(index), is_sample: false });
+                return false;
+            }
         }
         self.until_recomputed -= 1;
         if self.until_recomputed == 0 {
@@ -180,7 +196,13 @@ impl Memo {
     }
 
     /// Remembers the reply to the frame that was looked for last, if that can be done.
-    pub(crate) fn remember(&mut self, frame: &[u8], reply: &[u8], owner: Owner, reads: &Reads) -> Promise {
+    pub(crate) fn remember(
+        &mut self,
+        frame: &[u8],
+        reply: &[u8],
+        owner: Owner,
+        reads: Result<&Reads, Unfit>,
+    ) -> Promise {
         let Some(sought) = self.sought.take() else { return Promise::Kept };
         match sought.known {
             None => count(&self.counters.unknown),
@@ -188,8 +210,7 @@ impl Memo {
             Some(_) => count(&self.counters.stale),
         }
         let known = sought.known.filter(|known| self.store.is(*known, sought.hash));
-        let trusted = if self.shared.trusts(owner.plugin) { Ok(()) } else { Err(Unfit::NoPromise) };
-        let facts = match trusted.and_then(|()| reads.facts()) {
+        let facts = match reads.and_then(Reads::facts) {
             Ok(facts) => facts,
             Err(why) => {
                 self.counters.unfit(why);
@@ -202,7 +223,6 @@ impl Memo {
         if let Some(known) = known {
             if sought.is_sample && !self.comes_out(known, sought.opaque.value, reply, facts) {
                 count(&self.counters.broken);
-                self.shared.broken[owner.plugin].store(true, Relaxed);
                 self.forget(known);
                 return Promise::Broken;
             }
@@ -274,6 +294,7 @@ impl Memo {
             reply: stencil,
             facts: facts.into(),
             owner,
+            generation: self.generation,
             moment: self.moment.number,
             is_used: false,
         };

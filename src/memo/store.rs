@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) reply: Stencil,
     pub(super) facts: Box<[Fact]>,
     pub(super) owner: Owner,
+    /// Which plugins answered.
+    pub(super) generation: u32,
     /// The last moment at which its facts were found to hold.
     pub(super) moment: u32,
     /// Asked for since the hand came by.

@@ -18,9 +18,10 @@ mod courier;
 mod form;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 
 use crate::config::Settings;
@@ -40,7 +41,7 @@ const MESSAGE_SIZE_MAX: usize = 64 * 1024;
 pub struct Notifier {
     settings: Arc<Settings>,
     serialize_type: SerializeType,
-    forms: OnceLock<Vec<Form>>,
+    forms: ArcSwap<Vec<Form>>,
     opaque: AtomicI32,
     courier: Courier,
 }
@@ -53,12 +54,12 @@ impl Notifier {
     /// When the machine refuses a thread.
     pub fn start(settings: Arc<Settings>, serialize_type: SerializeType, tls: Option<tls::Client>) -> io::Result<Self> {
         let courier = Courier::start(tls)?;
-        Ok(Self { settings, serialize_type, forms: OnceLock::new(), opaque: AtomicI32::new(0), courier })
+        Ok(Self { settings, serialize_type, forms: ArcSwap::default(), opaque: AtomicI32::new(0), courier })
     }
 
-    /// What messages look like, once that is known; later calls change nothing.
+    /// What messages look like from now on.
     pub fn use_forms(&self, forms: Vec<Form>) {
-        let _ = self.forms.set(forms);
+        self.forms.store(Arc::new(forms));
     }
 
     /// A broker has registered, and serves its slaves at `ha_address`.
@@ -85,7 +86,7 @@ impl Notifier {
 
     fn tell(&self, change: &MinIdChange<'_>) {
         let is_on = |form: &&Form| form.when_setting.as_deref().is_none_or(|key| self.settings.flag(key));
-        for form in self.forms.get().into_iter().flatten().filter(is_on) {
+        for form in self.forms.load().iter().filter(is_on) {
             let Event::MinBrokerIdChanged = form.event;
             let to: Vec<Name> = change.recipients().cloned().collect();
             if to.is_empty() {

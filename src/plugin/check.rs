@@ -5,7 +5,7 @@ use crate::config::{Flag, Snapshot};
 use crate::remoting::Command;
 
 /// One condition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Check {
     setting: Option<Flag>,
     field: Option<FieldCondition>,

@@ -1,19 +1,7 @@
 //! Why a component is not used, and why a server does not start with the plugins that it has.
 
-use std::path::PathBuf;
-
 use super::manifest::{Kind, ManifestError};
 use super::wasm::{CallError, PrepareError};
-
-/// A larger file is refused unread.
-pub(super) const COMPONENT_SIZE_MAX: u64 = 64 << 20;
-
-/// A file that is not used.
-#[derive(Debug)]
-pub(crate) struct Rejected {
-    pub(crate) path: PathBuf,
-    pub(crate) reason: RejectReason,
-}
 
 /// Why a component is not used.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +9,12 @@ pub(crate) struct Rejected {
 pub(crate) enum RejectReason {
     #[error("it cannot be read: {0}")]
     Read(#[from] std::io::Error),
-    #[error("it has {0} bytes, at most {COMPONENT_SIZE_MAX} are allowed")]
-    TooLarge(u64),
+    #[error("it has {size} bytes, and `plugins.component-size-max` allows {limit}")]
+    TooLarge { size: u64, limit: u64 },
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    #[error("looking at it made the server panic, which is a fault of the server; it goes on without this file")]
+    Panicked,
     #[error("`describe` failed: {0}")]
     Describe(CallError),
     #[error(transparent)]

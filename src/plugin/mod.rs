@@ -4,23 +4,37 @@
 //! thread, and `wasm` is the sandbox with the host's side of the contract. What a plugin builds up in a call is a
 //! [`draft`] (a reply) or a [`view`] (a route); `encode` turns both into frames.
 //!
+//! ```text
+//!  plugins directories ─▶ shelf: what is whole ─▶ examine: compile, link, describe ─┐
+//!  [plugins] [policies] ─▶ reload: when anything changed ──────────────────────────┴▶ assembly ─▶ a new catalogue
+//!                                                                                                  │
+//!  every worker and lane thread ◀── changes over between two requests ◀── generations: publish ◀───┘
+//! ```
+//!
 //! # Not here
 //!
 //! No request code's number: what is answered, listed, filtered and refused is decided in the components.
 
+mod assembly;
 mod check;
 mod core;
 mod draft;
 mod encode;
 mod error;
+mod examine;
+mod generations;
 mod glance;
 mod group_marks;
 mod manifest;
 mod pace;
+mod place;
 mod registrants;
 mod registry;
+mod reload;
 mod request;
 mod runner;
+mod shelf;
+mod status;
 mod stock;
 mod tally;
 mod view;
@@ -32,12 +46,17 @@ mod tests;
 pub use self::core::Core;
 pub use self::error::CatalogueError;
 pub use self::registrants::Registrants;
+pub use self::reload::Reloaded;
+pub use self::status::{PluginState, PluginStatus};
 pub use self::tally::Changes;
 
 pub(crate) use self::encode::refuse;
+pub(crate) use self::generations::{Follower, Generations};
 pub(crate) use self::manifest::Access;
-pub(crate) use self::registry::{Catalogue, Target};
+pub(crate) use self::registry::{Catalogue, Plugin, Target};
+pub(crate) use self::reload::{Reloader, Watch};
 pub(crate) use self::request::Request;
-pub(crate) use self::runner::{Answer, Runner, RunnerLimits};
+pub(crate) use self::runner::{Answer, Runner, RunnerTerms};
+pub(crate) use self::status::Board;
 pub(crate) use self::tally::Outcome;
 pub(crate) use self::wasm::CallError;

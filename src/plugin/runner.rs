@@ -1,7 +1,8 @@
 //! Runs plugins on one thread: enters the processor, lets the policies look at a route, encodes the reply.
 //!
 //! Every worker and every thread of the write lane has a runner with instances of its own, made when first needed. An
-//! instance that failed is dropped, and the next call gets a fresh one.
+//! instance that failed is dropped, and the next call gets a fresh one. When the catalogue is replaced, the instances
+//! of plugins that stay are kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::core::Core;
 use super::draft::{Draft, DraftBody};
 use super::encode;
 use super::glance::{Glance, Sight, Verdict};
-use super::registry::{Catalogue, PolicySlot, Target};
+use super::registry::{Catalogue, Plugin, PolicySlot, Target, Terms};
 use super::request::Request;
 use super::tally::{Outcome, Tally};
 use super::view::RouteView;
@@ -28,24 +29,31 @@ use crate::tally::Apart;
 /// Lines about failing plugins in a second, on one thread.
 const FAILURE_LINES_MAX: u32 = 10;
 
-/// What plugins may use up on this thread.
+/// What does not change while the server runs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RunnerLimits {
-    /// The longest that one call may take.
-    pub(crate) deadline: Duration,
-    /// The longest body that a plugin may answer with, in bytes.
-    pub(crate) reply_size_max: usize,
+pub(crate) struct RunnerTerms {
     /// How replies are written.
     pub(crate) serialize_type: SerializeType,
     /// Whether this is the write lane.
     pub(crate) may_write: bool,
 }
 
+/// What plugins may use up on this thread.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The longest that one call may take.
+    deadline: Duration,
+    /// The longest body that a plugin may answer with, in bytes.
+    reply_size_max: usize,
+    serialize_type: SerializeType,
+    may_write: bool,
+}
+
 /// The plugins of one thread.
 pub(crate) struct Runner {
     catalogue: Arc<Catalogue>,
     core: Arc<Core>,
-    limits: RunnerLimits,
+    limits: Limits,
     /// One place per plugin of the catalogue.
     instances: Vec<Option<Box<Instance>>>,
     /// A plugin that always fails must not fill the log.
@@ -82,12 +90,30 @@ enum Wait {
 }
 
 impl Runner {
-    pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, limits: RunnerLimits) -> Self {
+    pub(crate) fn new(catalogue: Arc<Catalogue>, core: Arc<Core>, terms: RunnerTerms) -> Self {
+        let limits = Limits::new(&catalogue, terms);
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
         let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
-        let tally = catalogue.join_tallies();
+        let tally = catalogue.tallies().join();
         let (spare, reads, failed) = Default::default();
         Self { catalogue, core, limits, instances, spare, reads, failed, failures, tally }
+    }
+
+    /// From the next call on, it is another catalogue that counts. Nothing is kept of plugins that are not in it.
+    pub(crate) fn change_over(&mut self, catalogue: &Arc<Catalogue>) {
+        let earlier = std::mem::replace(&mut self.catalogue, Arc::clone(catalogue));
+        let mut instances: Vec<_> = earlier.plugins().iter().zip(self.instances.drain(..)).collect();
+        let mut kept = |plugin: &Arc<Plugin>| {
+            let same = instances.iter_mut().find(|(earlier, _)| Arc::ptr_eq(earlier, plugin));
+            same.and_then(|(_, instance)| instance.take())
+        };
+        let kept = catalogue.plugins().iter().map(&mut kept).collect();
+        drop(instances);
+        self.instances = kept;
+        let Limits { serialize_type, may_write, .. } = self.limits;
+        self.limits = Limits::new(catalogue, RunnerTerms { serialize_type, may_write });
+        self.spare = None;
+        catalogue.tallies().join_again(&mut self.tally);
     }
 
     /// Where this thread counts.
@@ -139,7 +165,7 @@ impl Runner {
             _ if code == ResponseCode::SUCCESS.0 => Outcome::Success,
             _ => Outcome::Error,
         };
-        self.tally.request(Some(target.place), outcome);
+        self.tally.request(target.place, outcome);
     }
 
     /// What is left of the fuel of a plugin's instance on this thread; none before its first call.
@@ -260,7 +286,7 @@ impl Runner {
             self.reads_mut().note(|| Fact::route(topic, sight.route.as_ref()));
         }
         let looked = self.glance_at(plugin, sight, command);
-        self.tally.call(plugin, looked.as_ref().map(drop));
+        self.tally.call(self.catalogue.plugins()[plugin].place, looked.as_ref().map(drop));
         looked
     }
 
@@ -294,7 +320,7 @@ impl Runner {
         let mut instance = match self.instance(plugin) {
             Ok(instance) => instance,
             Err(error) => {
-                self.tally.call(plugin, Err(&error));
+                self.tally.call(self.catalogue.plugins()[plugin].place, Err(&error));
                 return (call, Err(error));
             }
         };
@@ -305,7 +331,7 @@ impl Runner {
         if let Some(began) = began {
             known.note_call(self.core.clock.monotonic().saturating_sub(began));
         }
-        self.tally.call(plugin, outcome.as_ref().map(drop));
+        self.tally.call(known.place, outcome.as_ref().map(drop));
         match outcome {
             Ok(()) => self.instances[plugin] = Some(instance),
             Err(CallError::Spent) => {
@@ -401,6 +427,14 @@ impl Runner {
             }
         }
         Ok(view)
+    }
+}
+
+impl Limits {
+    fn new(catalogue: &Catalogue, RunnerTerms { serialize_type, may_write }: RunnerTerms) -> Self {
+        let Terms { worker_deadline, lane_deadline, reply_size_max } = catalogue.terms();
+        let deadline = if may_write { lane_deadline } else { worker_deadline };
+        Self { deadline, reply_size_max, serialize_type, may_write }
     }
 }
 

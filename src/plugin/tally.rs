@@ -1,10 +1,11 @@
 //! What is counted of requests, plugins and the writes that they lead to.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::wasm::CallError;
 use crate::remoting::ResponseCode;
-use crate::tally::Counter;
+use crate::tally::{Apart, Counter, PerThread};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,12 +56,78 @@ impl Outcome {
     }
 }
 
+/// What all threads counted, and where they count what. It outlives every catalogue: a code or a plugin that goes and
+/// comes back goes on where it was.
+#[derive(Debug, Default)]
+pub(crate) struct Tallies {
+    places: Mutex<Places>,
+    threads: PerThread<Tally>,
+}
+
+/// Who has which place among the counters of every thread. None is ever given to another.
+#[derive(Debug, Default)]
+struct Places {
+    codes: Vec<i32>,
+    plugins: Vec<Arc<str>>,
+}
+
+/// So many codes and plugins have counters of their own, whatever comes and goes; the others share one.
+const PLACES_MAX: usize = 1024;
+
+impl Tallies {
+    /// Where requests of a code are counted. None is where all others are.
+    pub(super) fn place_of_code(&self, code: i32) -> Option<usize> {
+        place(&mut self.places().codes, |known| *known == code, || code)
+    }
+
+    /// Where calls of a plugin are counted. None is nowhere.
+    pub(super) fn place_of_plugin(&self, name: &Arc<str>) -> Option<usize> {
+        place(&mut self.places().plugins, |known| known == name, || Arc::clone(name))
+    }
+
+    /// Where one thread counts what has a place by now.
+    pub(super) fn join(&self) -> Arc<Apart<Tally>> {
+        let (codes, plugins) = self.sizes();
+        self.threads.join(Tally::new(codes, plugins))
+    }
+
+    /// The same, for a thread that has counted before; what it counts in does if everything has a place there.
+    pub(super) fn join_again(&self, mine: &mut Arc<Apart<Tally>>) {
+        if self.sizes() != (mine.requests.len() - 1, mine.plugins.len()) {
+            *mine = self.join();
+        }
+    }
+
+    /// One number, over all threads.
+    pub(crate) fn sum(&self, number: impl Fn(&Tally) -> u64) -> u64 {
+        self.threads.sum(number)
+    }
+
+    fn sizes(&self) -> (usize, usize) {
+        let places = self.places();
+        (places.codes.len(), places.plugins.len())
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place<T>(known: &mut Vec<T>, is_it: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> Option<usize> {
+    let found = known.iter().position(is_it);
+    if found.is_none() && known.len() < PLACES_MAX {
+        known.push(new());
+        return Some(known.len() - 1);
+    }
+    found
+}
+
 /// What one thread counts.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// By the place of the request code in the catalogue, and behind them all others.
+    /// All others, and behind them by the place of the request code.
     requests: Box<[[Counter; Outcome::ALL.len()]]>,
-    /// By the place of the plugin in the catalogue.
+    /// By the place of the plugin.
     plugins: Box<[OfPlugin]>,
 }
 
@@ -72,7 +139,7 @@ struct OfPlugin {
 }
 
 impl Tally {
-    pub(super) fn new(codes: usize, plugins: usize) -> Self {
+    fn new(codes: usize, plugins: usize) -> Self {
         Self {
             requests: (0..=codes).map(|_| Default::default()).collect(),
             plugins: (0..plugins).map(|_| OfPlugin::default()).collect(),
@@ -81,13 +148,12 @@ impl Tally {
 
     /// Counts a request, by the place of its code; none is a code that nobody answers.
     pub(crate) fn request(&self, place: Option<usize>, outcome: Outcome) {
-        let others = self.requests.len() - 1;
-        self.requests[place.unwrap_or(others)][outcome as usize].count();
+        self.requests[row(place)][outcome as usize].count();
     }
 
-    /// Counts a call of a plugin.
-    pub(super) fn call(&self, plugin: usize, outcome: Result<(), &CallError>) {
-        let counters = &self.plugins[plugin];
+    /// Counts a call of a plugin, by its place.
+    pub(super) fn call(&self, place: Option<usize>, outcome: Result<(), &CallError>) {
+        let Some(counters) = place.and_then(|place| self.plugins.get(place)) else { return };
         counters.calls.count();
         if let Err(error) = outcome
             && let Some(at) = CallError::KINDS.iter().position(|kind| *kind == error.kind())
@@ -98,17 +164,22 @@ impl Tally {
 
     /// How many requests, by the place of their code, had this outcome.
     pub(crate) fn requests(&self, place: Option<usize>, outcome: Outcome) -> u64 {
-        self.requests[place.unwrap_or(self.requests.len() - 1)][outcome as usize].get()
+        self.requests.get(row(place)).map_or(0, |counters| counters[outcome as usize].get())
     }
 
-    pub(crate) fn calls(&self, plugin: usize) -> u64 {
-        self.plugins[plugin].calls.get()
+    /// How many calls of the plugin at a place there were.
+    pub(crate) fn calls(&self, place: usize) -> u64 {
+        self.plugins.get(place).map_or(0, |counters| counters.calls.get())
     }
 
     /// How many calls of a plugin failed in this one of [`CallError::KINDS`].
-    pub(crate) fn failures(&self, plugin: usize, kind: usize) -> u64 {
-        self.plugins[plugin].failures[kind].get()
+    pub(crate) fn failures(&self, place: usize, kind: usize) -> u64 {
+        self.plugins.get(place).map_or(0, |counters| counters.failures[kind].get())
     }
+}
+
+fn row(place: Option<usize>) -> usize {
+    place.map_or(0, |place| place + 1)
 }
 
 /// Changes to the tables. They are rare, so all threads share the counters.
@@ -149,5 +220,34 @@ mod tests {
             tally.request(Some(0), outcome);
             assert_eq!((tally.requests(Some(0), outcome), tally.requests(None, outcome)), (1, 0));
         }
+    }
+
+    #[test]
+    fn a_code_and_a_plugin_keep_their_counters_whatever_comes_and_goes() {
+        let tallies = Tallies::default();
+        let (one, other) = (tallies.place_of_code(7), tallies.place_of_plugin(&"a".into()));
+        let mut mine = tallies.join();
+        mine.request(one, Outcome::Success);
+        mine.call(other, Ok(()));
+
+        let same = Arc::clone(&mine);
+        tallies.join_again(&mut mine);
+        assert!(Arc::ptr_eq(&same, &mine), "nothing new has a place");
+        let new = tallies.place_of_code(8);
+        tallies.join_again(&mut mine);
+        mine.request(one, Outcome::Success);
+        mine.request(new, Outcome::Success);
+
+        assert_eq!((tallies.place_of_code(7), tallies.place_of_plugin(&"a".into())), (one, other));
+        let requests = |place| tallies.sum(|tally| tally.requests(place, Outcome::Success));
+        assert_eq!((requests(one), requests(new), tallies.sum(|tally| tally.calls(0))), (2, 1, 1));
+    }
+
+    #[test]
+    fn what_comes_after_a_thousand_others_is_counted_among_all_others() {
+        let tallies = Tallies::default();
+
+        assert!((0..PLACES_MAX as i32).all(|code| tallies.place_of_code(code).is_some()));
+        assert_eq!((tallies.place_of_code(-1), tallies.place_of_code(3)), (None, Some(3)));
     }
 }

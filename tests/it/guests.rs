@@ -68,6 +68,18 @@ pub(crate) fn with_manifest(mut component: Vec<u8>, says: &str, instead: &str) -
     component
 }
 
+/// A component in which a text is another one of the same length, wherever it stands.
+pub(crate) fn with_text(mut component: Vec<u8>, text: &str, instead: &str) -> Vec<u8> {
+    assert_eq!(text.len(), instead.len(), "the text has its place");
+    let places: Vec<usize> =
+        (0..=component.len() - text.len()).filter(|&at| component[at..].starts_with(text.as_bytes())).collect();
+    assert!(!places.is_empty(), "{text:?} is not there");
+    for at in places {
+        component[at..at + text.len()].copy_from_slice(instead.as_bytes());
+    }
+    component
+}
+
 /// What the servers of this process have logged since the first call of [`log`].
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);

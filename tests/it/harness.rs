@@ -13,7 +13,7 @@ use fingerpost::clock::{Clock, SystemClock};
 use fingerpost::config::{Config, Environment, Loaded, Overlay, Place, Settings};
 use fingerpost::readiness::Readiness;
 use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
-use fingerpost::server::{BindError, MemoUsage, NameServer, Running};
+use fingerpost::server::{BindError, MemoUsage, NameServer, Reloaded, Running};
 use rustls::pki_types::ServerName;
 use rustls::{CipherSuite, ClientConfig, ClientConnection};
 
@@ -150,6 +150,15 @@ impl Server {
         self.running.as_ref().expect("it runs").memo()
     }
 
+    /// Lets the server read its plugins directories.
+    pub(crate) fn reload(&self) -> Reloaded {
+        self.running().reload_plugins()
+    }
+
+    pub(crate) fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
+    }
+
     /// Waits until so many connections are left, and whatever came with the close of the others has been done.
     #[track_caller]
     pub(crate) fn wait_for_connections(&self, count: usize) {
@@ -177,6 +186,8 @@ pub(crate) fn make_private(config: &mut Config, home: &Path) {
     config.kv.path = home.join("kvConfig.json");
     config.plugins.dirs = vec![home.join("plugins")];
     config.plugins.cache_dir = Place::At(shared_cache());
+    // Tests look when they have changed something.
+    config.plugins.reload_interval = Duration::ZERO;
 }
 
 fn overlay_path(home: &Path) -> PathBuf {

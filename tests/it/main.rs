@@ -26,6 +26,7 @@ mod plugins;
 mod policies;
 mod process;
 mod proxy_protocol;
+mod reload;
 mod requests;
 mod simulator;
 mod startup;

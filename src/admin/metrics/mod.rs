@@ -7,13 +7,14 @@
 mod table;
 mod text;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::text::Page;
 use crate::memo::{self, MemoUsage};
 use crate::net::{Connections, Turns};
-use crate::plugin::{CallError, Catalogue, Core, Outcome};
+use crate::plugin::{Board, CallError, Catalogue, Core, Generations, Outcome};
 use crate::readiness::{Readiness, ReadinessCell};
 use crate::route::Damage;
 
@@ -22,7 +23,8 @@ pub(super) use self::text::CONTENT_TYPE;
 /// Where the numbers come from.
 pub(crate) struct Sources {
     pub(crate) core: Arc<Core>,
-    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) generations: Arc<Generations>,
+    pub(crate) board: Arc<Board>,
     pub(crate) readiness: Arc<ReadinessCell>,
     pub(crate) connections: Connections,
     pub(crate) memo: Arc<memo::Tally>,
@@ -33,7 +35,8 @@ pub(super) fn text(sources: &Sources) -> String {
     let mut page = Page::default();
     server(&mut page, sources);
     sockets(&mut page, &sources.connections);
-    requests(&mut page, &sources.catalogue);
+    requests(&mut page, &sources.generations.current());
+    plugins(&mut page, &sources.generations, &sources.board);
     remembered(&mut page, &sources.memo.usage());
     tables(&mut page, &sources.core);
     kv(&mut page, &sources.core);
@@ -75,7 +78,8 @@ fn requests(page: &mut Page, catalogue: &Catalogue) {
     let tallies = catalogue.tallies();
     let mut codes: Vec<_> = catalogue.codes().map(|(code, target)| (code, target.place)).collect();
     codes.sort_unstable();
-    let known = codes.into_iter().map(|(code, place)| (code.to_string(), Some(place)));
+    let known = codes.into_iter().filter(|(_, place)| place.is_some());
+    let known = known.map(|(code, place)| (code.to_string(), place));
     for (code, place) in known.chain([("other".to_owned(), None)]) {
         for outcome in Outcome::ALL {
             // A code has few of them, and there are many codes.
@@ -85,14 +89,25 @@ fn requests(page: &mut Page, catalogue: &Catalogue) {
             }
         }
     }
-    for (at, plugin) in catalogue.plugins().iter().enumerate() {
+    // One that stands in for another may have its name, and then counts with it.
+    let named =
+        catalogue.plugins().iter().filter_map(|plugin| Some((plugin.place?, plugin))).collect::<BTreeMap<_, _>>();
+    for (at, plugin) in named {
         page.number("fingerpost_plugin_calls_total", &[&plugin.name], tallies.sum(|tally| tally.calls(at)));
         for (kind, label) in CallError::KINDS.into_iter().enumerate() {
             let count = tallies.sum(|tally| tally.failures(at, kind));
             page.number("fingerpost_plugin_failures_total", &[&plugin.name, label], count);
         }
     }
-    page.number("fingerpost_plugins_rejected", &[], catalogue.rejected().len() as u64);
+}
+
+fn plugins(page: &mut Page, generations: &Generations, board: &Board) {
+    page.number("fingerpost_plugins_rejected", &[], board.rejected() as u64);
+    page.number("fingerpost_plugin_generation", &["published"], generations.current().number());
+    page.number("fingerpost_plugin_generation", &["active"], generations.active());
+    page.number("fingerpost_plugin_generations_draining", &[], generations.draining().len() as u64);
+    page.number("fingerpost_plugin_reloads_total", &["done"], board.reloaded.get());
+    page.number("fingerpost_plugin_reloads_total", &["failed"], board.failed.get());
 }
 
 fn remembered(page: &mut Page, usage: &MemoUsage) {

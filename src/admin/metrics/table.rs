@@ -36,7 +36,7 @@ const fn row(name: &'static str, kind: Kind, labels: &'static [&'static str], he
 
 use Kind::{Counter, Gauge, Histogram};
 
-pub(super) const METRICS: [Metric; 39] = [
+pub(super) const METRICS: [Metric; 42] = [
     row("fingerpost_build_info", Gauge, &["version"], "Always 1; the label tells the version."),
     row("fingerpost_ready", Gauge, &[], "Whether /readyz says yes."),
     row("fingerpost_uptime_seconds", Gauge, &[], "Time since the server began."),
@@ -75,7 +75,25 @@ pub(super) const METRICS: [Metric; 39] = [
         &["plugin", "kind"],
         "Calls that failed, or cost the plugin its instance (`spent`).",
     ),
-    row("fingerpost_plugins_rejected", Gauge, &[], "Files of the plugins directories that are not used."),
+    row(
+        "fingerpost_plugins_rejected",
+        Gauge,
+        &[],
+        "Files of the plugins directories that are not used because something is wrong with them.",
+    ),
+    row(
+        "fingerpost_plugin_generation",
+        Gauge,
+        &["stage"],
+        "Counts changes of plugins: the newest (`published`), and that which every thread has (`active`).",
+    ),
+    row("fingerpost_plugin_generations_draining", Gauge, &[], "Earlier generations with requests under way."),
+    row(
+        "fingerpost_plugin_reloads_total",
+        Counter,
+        &["outcome"],
+        "Changes that led to a new generation (`done`), or could not, so that the old one stayed (`failed`).",
+    ),
     row(
         "fingerpost_memo_requests_total",
         Counter,

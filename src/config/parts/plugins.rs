@@ -12,11 +12,18 @@ use crate::config::{ByteSize, Place};
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PluginsConfig {
-    /// Directories whose `.wasm` files are loaded.
+    /// Directories whose `.wasm` files are plugins, for as long as they are there.
     pub dirs: Vec<PathBuf>,
     /// Where compiled components are kept. `auto` is `fingerpost` in the user's cache directory, or nowhere without a
     /// home; with `none`, every start compiles.
     pub cache_dir: Place,
+    /// Time between two looks at the directories; zero is never.
+    #[serde(with = "humantime_serde")]
+    pub reload_interval: Duration,
+    /// Whether directories and files that others may write are used.
+    pub allow_shared_dirs: bool,
+    /// A larger file is refused unread.
+    pub component_size_max: ByteSize,
     /// Embedded plugins, by name, that are not used.
     pub disabled: Vec<String>,
     /// Time of the processor for one call on a worker.
@@ -38,6 +45,9 @@ impl Default for PluginsConfig {
         Self {
             dirs: vec![PathBuf::from("plugins")],
             cache_dir: Place::Auto,
+            reload_interval: Duration::from_millis(500),
+            allow_shared_dirs: false,
+            component_size_max: ByteSize::mib(2),
             disabled: Vec::new(),
             worker_deadline: Duration::from_millis(50),
             lane_deadline: Duration::from_secs(5),

@@ -10,11 +10,14 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::plugin::place::shared_parent;
 
 const DIGEST_SIZE: usize = 32;
 
@@ -37,12 +40,12 @@ impl Cache {
     }
 
     /// The compiled form of a component, from the cache where it is there, and into it where it is not.
-    pub(crate) fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    pub(crate) fn component(&self, engine: &Engine, compiler: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
         let path = self.path(engine, bytes);
         if let Some(component) = load(engine, &path) {
             return Ok(component);
         }
-        let compiled = engine.precompile_component(bytes)?;
+        let compiled = compiler.precompile_component(bytes)?;
         if let Err(error) = store(&path, &compiled) {
             tracing::warn!(path = %path.display(), %error, "a compiled plugin was not kept");
         }
@@ -56,6 +59,11 @@ impl Cache {
         let content = hex(&Sha256::digest(bytes)[..16]);
         self.dir.join(format!("{content}-{:016x}.cwasm", compatibility.finish()))
     }
+}
+
+/// The compiled form of a component, made by an engine that compiles the same.
+pub(super) fn compile(engine: &Engine, compiler: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    deserialize(engine, &compiler.precompile_component(bytes)?)
 }
 
 /// None for whatever is not there, not whole, or not for this engine.
@@ -92,40 +100,19 @@ fn store(path: &Path, compiled: &[u8]) -> io::Result<()> {
 }
 
 /// Makes the directory, and refuses one that somebody else could write to or put another in the place of.
-#[cfg(unix)]
 fn make_private(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-
-    const STICKY: u32 = 0o1000;
-    const OTHERS_WRITE: u32 = 0o022;
-    const ROOT: u32 = 0;
-
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let dir = fs::canonicalize(dir)?;
     let me = rustix::process::geteuid().as_raw();
-    let refused = |place: &Path, what: &str| {
-        let text = format!("{} {what}", place.display());
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
-    };
     let metadata = fs::metadata(&dir)?;
     if !metadata.is_dir() || metadata.uid() != me || metadata.mode() & 0o077 != 0 {
-        return refused(&dir, "must be a directory of this user, and of nobody else (mode 0700)");
+        let text = format!("{} must be a directory of this user, and of nobody else (mode 0700)", dir.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    for parent in dir.ancestors().skip(1) {
-        let metadata = fs::metadata(parent)?;
-        if metadata.uid() != me && metadata.uid() != ROOT {
-            return refused(parent, "belongs to another user, who could replace what is in it");
-        }
-        if metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0 {
-            return refused(parent, "can be written by others, who could replace what is in it");
-        }
+    match shared_parent(&dir)? {
+        None => Ok(()),
+        Some(why) => Err(io::Error::new(io::ErrorKind::PermissionDenied, why)),
     }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn make_private(_: &Path) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "only on Unix can the directory be checked"))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -10,7 +10,7 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
 use super::bindings::fingerpost::nameserver as contract;
 use super::by_hand;
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::instance::Prepared;
 use super::state::PluginState;
 use crate::plugin::manifest::Kind;
@@ -48,9 +48,20 @@ pub(crate) enum PrepareError {
     },
 }
 
+/// How much of the machine compiling may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Haste {
+    /// All of it: nobody is answered before it is done.
+    Start,
+    /// The calling thread: the others have requests to answer.
+    Quiet,
+}
+
 /// Compiles components and knows what they may import.
 pub(crate) struct Engine {
     engine: wasmtime::Engine,
+    /// Compiles the same on one thread.
+    quiet: wasmtime::Engine,
     processors: Linker<PluginState>,
     policies: Linker<PluginState>,
     cache: Option<Cache>,
@@ -61,17 +72,19 @@ impl Engine {
     /// Without `deadlines`, none ever passes.
     pub(crate) fn new(cache_dir: Option<&Path>, deadlines: bool) -> wasmtime::Result<Self> {
         let engine = wasmtime::Engine::new(&configuration())?;
+        let quiet = wasmtime::Engine::new(configuration().parallel_compilation(false))?;
         let processors = linker(&engine, Kind::Processor)?;
         let policies = linker(&engine, Kind::Policy)?;
         let ticker = deadlines.then(|| Ticker::start(engine.clone()));
-        Ok(Self { engine, processors, policies, cache: cache_dir.and_then(Cache::open), _ticker: ticker })
+        Ok(Self { engine, quiet, processors, policies, cache: cache_dir.and_then(Cache::open), _ticker: ticker })
     }
 
     /// Compiles a component and links it against the world of its role.
-    pub(crate) fn prepare(&self, bytes: &[u8]) -> Result<Prepared, PrepareError> {
+    pub(crate) fn prepare(&self, bytes: &[u8], haste: Haste) -> Result<Prepared, PrepareError> {
+        let compiler = if haste == Haste::Quiet { &self.quiet } else { &self.engine };
         let compiled = match &self.cache {
-            Some(cache) => cache.component(&self.engine, bytes),
-            None => Component::new(&self.engine, bytes),
+            Some(cache) => cache.component(&self.engine, compiler, bytes),
+            None => cache::compile(&self.engine, compiler, bytes),
         };
         let component = compiled.map_err(|error| PrepareError::Compile(format!("{error:#}")))?;
         let processor = component.get_export_index(None, PROCESSOR);

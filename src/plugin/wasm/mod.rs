@@ -12,7 +12,7 @@ mod state;
 mod wasi;
 
 pub(super) use cache::hex;
-pub(super) use engine::{Engine, PrepareError};
+pub(super) use engine::{Engine, Haste, PrepareError};
 pub(super) use host::log::LogBudget;
 pub(crate) use instance::CallError;
 pub(super) use instance::{Instance, InstanceParts, Prepared};

@@ -1,0 +1,78 @@
+//! From bytes to a component that can be used: compiled, linked, asked for its manifest, and believed in no word.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::core::Core;
+use super::error::RejectReason;
+use super::manifest::{Condition, Kind, Manifest};
+use super::wasm::{Engine, Haste, InstanceParts, Prepared, SharedMemory, hex};
+use crate::config::Flag;
+
+/// A component that could be used, whatever the operator says about it.
+pub(crate) struct Examined {
+    pub(super) manifest: Manifest,
+    pub(super) prepared: Prepared,
+    pub(super) digest: [u8; 32],
+}
+
+impl Examined {
+    /// Compiles, links and asks for the manifest.
+    pub(super) fn new(
+        bytes: &[u8],
+        engine: &Engine,
+        haste: Haste,
+        core: &Arc<Core>,
+        memory_max: usize,
+    ) -> Result<Self, RejectReason> {
+        let prepared = engine.prepare(bytes, haste)?;
+        let nobody = InstanceParts {
+            core: Arc::clone(core),
+            name: "".into(),
+            grants: Arc::new([]),
+            memory: Arc::new(SharedMemory::new(memory_max)),
+            log: Arc::default(),
+            marks: Arc::default(),
+        };
+        let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
+        let manifest = Manifest::parse(&text)?;
+        if manifest.kind != prepared.kind {
+            return Err(RejectReason::KindMismatch { manifest: manifest.kind, export: prepared.kind });
+        }
+        if prepared.imports_wasi && prepared.kind == Kind::Policy {
+            return Err(RejectReason::PolicyWithWasi);
+        }
+        if manifest.codes.iter().any(|entry| entry.glance.is_some()) != prepared.glances() {
+            return Err(RejectReason::GlanceMismatch);
+        }
+        check_flags(&manifest)?;
+        Ok(Self { manifest, prepared, digest: digest(bytes) })
+    }
+
+    /// The digest of its bytes, as it is written.
+    pub(super) fn sha256(&self) -> String {
+        hex(&self.digest)
+    }
+}
+
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// A setting that does not exist would switch a plugin off for ever, and nobody would know why.
+fn check_flags(manifest: &Manifest) -> Result<(), RejectReason> {
+    let named =
+        [("enabled-when", manifest.enabled_when.as_deref()), ("when-setting", manifest.policy.when_setting.as_deref())];
+    let of_notices = manifest.notices.iter().map(|form| ("when-setting", form.when_setting.as_deref()));
+    let marks = manifest.codes.iter().filter_map(|entry| entry.glance.as_ref()).flat_map(|glance| &glance.marks);
+    let of_marks = marks.map(|mark: &Condition| ("when-setting", mark.when_setting.as_deref()));
+    for (key, name) in named.into_iter().chain(of_notices).chain(of_marks) {
+        if let Some(name) = name
+            && Flag::named(name).is_none()
+        {
+            return Err(RejectReason::NoSuchFlag { key, name: name.to_owned() });
+        }
+    }
+    Ok(())
+}

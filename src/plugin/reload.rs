@@ -1,0 +1,362 @@
+//! When anything about plugins changes, a new catalogue is made and published; when that fails, the old one stays.
+//!
+//! # Invariants
+//!
+//! * Whatever is in a plugins directory, or was there, the server goes on answering as before until it has something
+//!   better.
+//! * What is wrong is told to the log once, with the file and with what to do; the [`Board`] shows it for as long as it
+//!   lasts.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::assembly::{Candidate, Standing, Workshop};
+use super::core::Core;
+use super::error::{CatalogueError, RejectReason};
+use super::examine::{Examined, digest};
+use super::generations::Generations;
+use super::registry::{Catalogue, Origin};
+use super::shelf::{Content, Look, Shelf, Shelved};
+use super::status::{Board, PluginState, PluginStatus};
+use super::stock;
+use super::tally::Tallies;
+use super::wasm::{Engine, Haste};
+use crate::config::{PluginsConfig, PoliciesConfig};
+
+/// How willingly the thread that compiles yields to others.
+const NICENESS: i32 = 10;
+
+/// What came of looking.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reloaded {
+    /// Everything is answered as before.
+    Same,
+    /// There is a new generation, which every thread changes over to.
+    Generation(u64),
+    /// There should be one, and it cannot be: the log says why, and the old one stays.
+    Failed,
+}
+
+/// Knows where plugins come from, and makes catalogues of them.
+pub(crate) struct Reloader {
+    workshop: Workshop,
+    config: PluginsConfig,
+    policies: PoliciesConfig,
+    shelf: Shelf,
+    standings: Vec<(PathBuf, Standing)>,
+    generations: Arc<Generations>,
+    board: Arc<Board>,
+    /// Why there is no newer generation, as it was told to the log.
+    failure: Option<String>,
+}
+
+impl Reloader {
+    /// Loads the embedded plugins and those of the plugins directories: the first generation.
+    ///
+    /// A file that is no good is listed as rejected; it never keeps the server from starting.
+    ///
+    /// # Errors
+    /// When an embedded plugin does not load, or the configuration names a plugin that does not exist.
+    pub(crate) fn start(
+        config: PluginsConfig,
+        policies: PoliciesConfig,
+        core: &Arc<Core>,
+    ) -> Result<Self, CatalogueError> {
+        let engine = Engine::new(config.cache_dir.path(), core.clock.runs_by_itself())
+            .map_err(|error| CatalogueError::Engine(format!("{error:#}")))?;
+        let memory_max = config.memory_max.as_usize();
+        let examine = |&(file, bytes): &(&'static str, &[u8])| {
+            let examined = Examined::new(bytes, &engine, Haste::Start, core, memory_max);
+            let examined = examined.map_err(|why| CatalogueError::Embedded { file, reason: why.to_string() })?;
+            Ok::<_, CatalogueError>((file, Arc::new(examined)))
+        };
+        let embedded = stock::COMPONENTS.iter().map(examine).collect::<Result<Vec<_>, _>>()?;
+        let (engine, tallies) = (Arc::new(engine), Arc::<Tallies>::default());
+        let workshop = Workshop { engine, core: Arc::clone(core), tallies, embedded };
+        let mut shelf = Shelf::default();
+        look_at(&mut shelf, &workshop, &config, (true, Haste::Start));
+        let (catalogue, standings) = assemble(&workshop, &config, &policies, &shelf, None)?;
+        let generations = Arc::new(Generations::new(catalogue));
+        let board = Arc::default();
+        let mut reloader =
+            Self { workshop, config, policies, shelf, standings: Vec::new(), generations, board, failure: None };
+        let first = reloader.generations.current();
+        core.notifier.use_forms(first.notices().to_vec());
+        let names: Vec<_> = first.plugins().iter().map(|plugin| &*plugin.name).collect();
+        tracing::info!("plugins in use: {}", names.join(", "));
+        reloader.take(standings);
+        reloader.warn_of_words_for_nobody();
+        Ok(reloader)
+    }
+
+    pub(crate) fn generations(&self) -> &Arc<Generations> {
+        &self.generations
+    }
+
+    pub(crate) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Looks at the directories once: what has settled since the last look counts.
+    pub(crate) fn look(&mut self) -> Reloaded {
+        let has_changed = look_at(&mut self.shelf, &self.workshop, &self.config, (false, Haste::Quiet));
+        self.after_look(has_changed)
+    }
+
+    /// Reads everything anew, whether it has settled or not.
+    pub(crate) fn read_again(&mut self) -> Reloaded {
+        look_at(&mut self.shelf, &self.workshop, &self.config, (true, Haste::Quiet));
+        self.after_look(true)
+    }
+
+    fn after_look(&mut self, has_changed: bool) -> Reloaded {
+        if !has_changed {
+            self.show();
+            return Reloaded::Same;
+        }
+        let previous = self.generations.current();
+        let reloaded = match assemble(&self.workshop, &self.config, &self.policies, &self.shelf, Some(&previous)) {
+            Ok((catalogue, standings)) => {
+                self.failure = None;
+                let is_new = !catalogue.is_like(&previous);
+                let number = catalogue.number();
+                if is_new {
+                    self.workshop.core.notifier.use_forms(catalogue.notices().to_vec());
+                    self.generations.publish(catalogue);
+                    self.board.reloaded.add(1);
+                    tracing::info!("plugins: generation {number}");
+                }
+                self.take(standings);
+                if is_new { Reloaded::Generation(number) } else { Reloaded::Same }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if self.failure.as_ref() != Some(&text) {
+                    self.board.failed.add(1);
+                    tracing::error!("plugins: everything stays as it was: {text}");
+                }
+                self.failure = Some(text);
+                Reloaded::Failed
+            }
+        };
+        self.show();
+        reloaded
+    }
+
+    /// This is what became of the files.
+    fn take(&mut self, standings: Vec<(PathBuf, Standing)>) {
+        let number = self.generations.current().number();
+        let before = std::mem::replace(&mut self.standings, standings);
+        for (path, standing) in &self.standings {
+            let earlier = before.iter().find(|(known, _)| known == path).map(|(_, standing)| standing);
+            report(path, standing, earlier, number);
+        }
+        for (path, standing) in before.iter().filter(|(path, _)| !self.standings.iter().any(|(p, _)| p == path)) {
+            if let Some(plugin) = standing.used() {
+                tracing::info!(path = %path.display(), plugin = %plugin.name, "not in use any more: the file is gone");
+            }
+        }
+        let standings = &self.standings;
+        self.shelf.settle(|path| {
+            let standing = standings.iter().find(|(known, _)| known == path).map(|(_, standing)| standing)?;
+            standing.used().map(|plugin| Arc::clone(&plugin.component))
+        });
+        self.show();
+    }
+
+    /// What the operator says about a file that is not there is probably meant for another one.
+    fn warn_of_words_for_nobody(&self) {
+        let is_there = |file: &str| self.standings.iter().any(|(path, _)| path.ends_with(file));
+        for file in self.config.files.keys().filter(|file| !is_there(file)) {
+            tracing::warn!("[plugins.files.{file:?}] means no file of the plugins directories");
+        }
+    }
+
+    fn show(&self) {
+        let catalogue = self.generations.current();
+        let embedded = catalogue.plugins().iter().filter(|plugin| plugin.origin == Origin::Embedded);
+        let mut statuses: Vec<_> = embedded.map(|plugin| PluginStatus::of(plugin, &catalogue)).collect();
+        for (path, file) in self.shelf.files(&self.config.dirs) {
+            let standing = self.standings.iter().find(|(known, _)| known == path).map(|(_, standing)| standing);
+            statuses.push(status(path, file, standing, &catalogue));
+        }
+        let now = catalogue.plugins();
+        for earlier in self.generations.draining() {
+            let gone = earlier.plugins().iter().filter(|plugin| !now.iter().any(|known| Arc::ptr_eq(known, plugin)));
+            statuses.extend(
+                gone.map(|plugin| PluginStatus { state: PluginState::Draining, ..PluginStatus::of(plugin, &earlier) }),
+            );
+        }
+        self.board.show(statuses);
+    }
+}
+
+fn look_at(shelf: &mut Shelf, workshop: &Workshop, config: &PluginsConfig, (at_once, haste): (bool, Haste)) -> bool {
+    let look = Look {
+        dirs: &config.dirs,
+        size_max: config.component_size_max.get(),
+        allows_shared: config.allow_shared_dirs,
+        at_once,
+    };
+    let memory_max = config.memory_max.as_usize();
+    shelf.look(look, |bytes| {
+        // The source tree keeps the embedded ones in `plugins/`: they are compiled already.
+        let digest = digest(bytes);
+        if let Some((_, known)) = workshop.embedded.iter().find(|(_, known)| known.digest == digest) {
+            return Ok(Arc::clone(known));
+        }
+        let examine = || Examined::new(bytes, &workshop.engine, haste, &workshop.core, memory_max).map(Arc::new);
+        catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(RejectReason::Panicked))
+    })
+}
+
+/// The next catalogue, and what became of each file. A policy that the chain names does not go with its file: a route
+/// that nobody rewrites may lead astray.
+fn assemble(
+    workshop: &Workshop,
+    config: &PluginsConfig,
+    policies: &PoliciesConfig,
+    shelf: &Shelf,
+    previous: Option<&Catalogue>,
+) -> Result<(Catalogue, Vec<(PathBuf, Standing)>), CatalogueError> {
+    let attempt = |keeps: &dyn Fn(&Shelved) -> bool| {
+        let candidates = shelf.files(&config.dirs).filter_map(|(path, file)| candidate(path, file, keeps(file)));
+        let candidates: Vec<_> = candidates.collect();
+        let (catalogue, standings) = workshop.assemble(config, policies, &candidates, previous)?;
+        let paths = candidates.iter().map(|candidate| candidate.path.to_owned());
+        Ok((catalogue, paths.zip(standings).collect()))
+    };
+    let is_in_chain =
+        |file: &Shelved| file.used.as_ref().is_some_and(|component| policies.chain.contains(&component.manifest.name));
+    match attempt(&|_| false) {
+        Err(CatalogueError::UnknownPolicy { .. }) => attempt(&is_in_chain),
+        other => other,
+    }
+}
+
+/// None for a file that is not whole yet, and for one that is gone unless it is to be kept.
+fn candidate<'a>(path: &'a Path, file: &'a Shelved, is_kept: bool) -> Option<Candidate<'a>> {
+    let newest = match &file.content {
+        Content::Whole(component) => Ok(component),
+        Content::Bad(reason) => Err(reason.as_str()),
+        Content::Gone if is_kept => Err("its file is gone, but `policies.chain` names it"),
+        Content::Arriving | Content::Gone => return None,
+    };
+    Some(Candidate { path, newest, used: file.used.as_ref() })
+}
+
+fn status(path: &Path, file: &Shelved, standing: Option<&Standing>, catalogue: &Catalogue) -> PluginStatus {
+    let nothing = || PluginStatus { file: Some(path.to_owned()), ..PluginStatus::default() };
+    let of = |component: &Examined, state: PluginState| PluginStatus {
+        name: Some(component.manifest.name.clone()),
+        version: Some(component.manifest.version.clone()),
+        sha256: Some(component.sha256()),
+        state,
+        ..nothing()
+    };
+    let newest = match &file.content {
+        Content::Whole(component) => Some(component),
+        _ => None,
+    };
+    let known = |state| newest.map_or_else(|| PluginStatus { state, ..nothing() }, |component| of(component, state));
+    match standing {
+        Some(Standing::Used(plugin)) => PluginStatus::of(plugin, catalogue),
+        Some(Standing::Embedded) => {
+            let reason = "its bytes are those of an embedded plugin, which it is".to_owned();
+            PluginStatus { reason: Some(reason), ..known(PluginState::Unused) }
+        }
+        Some(Standing::Unused(reason)) => PluginStatus { reason: Some(reason.clone()), ..known(PluginState::Unused) },
+        Some(Standing::Rejected(reason, Some(plugin))) => PluginStatus {
+            state: PluginState::LastGood,
+            reason: Some(reason.clone()),
+            ..PluginStatus::of(plugin, catalogue)
+        },
+        Some(Standing::Rejected(reason, None)) => {
+            PluginStatus { reason: Some(reason.clone()), ..known(PluginState::Rejected) }
+        }
+        None => nothing(),
+    }
+}
+
+/// Tells the log what became of a file, if that is news.
+fn report(path: &Path, standing: &Standing, earlier: Option<&Standing>, number: u64) {
+    // The reason may quote the plugin, which must not be able to write lines of its own into the log.
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let path = path.display();
+    match standing {
+        Standing::Used(plugin) => {
+            if plugin.since != number {
+                return;
+            }
+            let (name, version, sha256) = (&plugin.name, one_line(&plugin.manifest.version), plugin.component.sha256());
+            tracing::info!(%path, plugin = %name, version, sha256, "plugin in use");
+            let denied = plugin.denied();
+            if !denied.is_empty() {
+                let file = super::assembly::file_name(Path::new(&path.to_string()));
+                tracing::warn!(
+                    plugin = %name,
+                    "it wants {denied:?}, which is not granted; `grants` in [plugins.files.{file:?}] would grant it"
+                );
+            }
+        }
+        Standing::Unused(reason) => {
+            if !matches!(earlier, Some(Standing::Unused(known)) if known == reason) {
+                tracing::info!(%path, "not used: {}", one_line(reason));
+            }
+        }
+        Standing::Embedded => {}
+        Standing::Rejected(reason, last_good) => {
+            if matches!(earlier, Some(Standing::Rejected(known, _)) if known == reason) {
+                return;
+            }
+            let instead = if last_good.is_some() { "; what was in use of it before goes on" } else { "" };
+            tracing::error!(%path, "plugin rejected: {}{instead}", one_line(reason));
+        }
+    }
+}
+
+/// The thread that looks. Dropping it stops it.
+pub(crate) struct Watch {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Looks at every `interval`, and calls `changed` after each new generation.
+    ///
+    /// # Errors
+    /// When the machine refuses a thread.
+    pub(crate) fn start(
+        reloader: Arc<Mutex<Reloader>>,
+        interval: Duration,
+        changed: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let run = move || {
+            // Compiling can wait, requests cannot. Not worth more than a try.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                let looked = reloader.lock().unwrap_or_else(PoisonError::into_inner).look();
+                if let Reloaded::Generation(_) = looked {
+                    changed();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("plugins".to_owned()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The plugins directories: which files there are, when they are whole, and what they hold.
+//!
+//! They are looked at again and again, because that works on every file system, over networks and container mounts as
+//! well. A file counts once two looks in a row found the same, so that one that is being copied is left alone; the same
+//! goes for its absence.
+//!
+//! # Invariants
+//!
+//! * What cannot be read or used is remembered with the reason, and read again when it has changed.
+//! * A directory that cannot be read takes nothing away: what it held goes on.
+//! * No more of a file is read than it may hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::RejectReason;
+use super::examine::{Examined, digest};
+use super::place;
+
+/// So many looks more read a file again although nothing seems to have changed: one that is written twice within a tick
+/// of the file system's clock may look the same.
+const LOOKS_AFTER_READING: u8 = 4;
+
+/// How to look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look<'a> {
+    /// In this order.
+    pub(super) dirs: &'a [PathBuf],
+    pub(super) size_max: u64,
+    /// Whether a directory that others may write is used.
+    pub(super) allows_shared: bool,
+    /// Whether to read everything now, rather than what has settled and changed.
+    pub(super) at_once: bool,
+}
+
+/// What the directories hold.
+#[derive(Default)]
+pub(super) struct Shelf {
+    files: BTreeMap<PathBuf, Shelved>,
+    /// What is wrong with a directory, as it was told to the log.
+    complaints: BTreeMap<PathBuf, String>,
+}
+
+/// A file.
+#[derive(Default)]
+pub(super) struct Shelved {
+    pub(super) content: Content,
+    /// What of it is in use; that of a file that is gone or unusable stays until the next catalogue.
+    pub(super) used: Option<Arc<Examined>>,
+    /// What the last look saw; none when it was gone.
+    seen: Option<Stamp>,
+    /// What it was like when it was read.
+    read: Option<Stamp>,
+    read_again: u8,
+    digest: Option<[u8; 32]>,
+}
+
+/// What a file holds.
+#[derive(Default)]
+pub(super) enum Content {
+    /// It may not be whole yet.
+    #[default]
+    Arriving,
+    /// A component.
+    Whole(Arc<Examined>),
+    /// Nothing of use, for this reason.
+    Bad(String),
+    /// It is no more.
+    Gone,
+}
+
+/// What changes when a file does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Stamp {
+    place: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            place: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Shelf {
+    /// Looks once; true when something counts now that did not before.
+    pub(super) fn look(
+        &mut self,
+        look: Look<'_>,
+        mut examine: impl FnMut(&[u8]) -> Result<Arc<Examined>, RejectReason>,
+    ) -> bool {
+        let mut has_changed = false;
+        let mut present = BTreeSet::new();
+        let mut unknown = BTreeSet::new();
+        for dir in look.dirs {
+            match self.listing(dir, look.allows_shared) {
+                Some(paths) => present.extend(paths),
+                None => drop(unknown.insert(dir.as_path())),
+            }
+        }
+        for (path, file) in &mut self.files {
+            if present.contains(path) || path.parent().is_some_and(|dir| unknown.contains(dir)) {
+                continue;
+            }
+            let is_listed = path.parent().is_some_and(|dir| look.dirs.iter().any(|listed| listed == dir));
+            if file.seen.take().is_none() || look.at_once || !is_listed {
+                has_changed |= !matches!(file.content, Content::Gone);
+                file.content = Content::Gone;
+            }
+        }
+        for path in present {
+            has_changed |= self.files.entry(path.clone()).or_default().look(&path, look, &mut examine);
+        }
+        has_changed
+    }
+
+    /// What there is and was, in the order of the directories and then of the names.
+    pub(super) fn files<'a>(&'a self, dirs: &'a [PathBuf]) -> impl Iterator<Item = (&'a Path, &'a Shelved)> {
+        let order = |path: &Path| dirs.iter().position(|dir| path.parent() == Some(dir)).unwrap_or(dirs.len());
+        let mut files: Vec<_> = self.files.iter().map(|(path, file)| (path.as_path(), file)).collect();
+        // It is in order of the paths already, and stays so within a directory.
+        files.sort_by_key(|(path, _)| order(path));
+        files.into_iter()
+    }
+
+    /// Notes what of each file is in use now, and forgets those that are gone.
+    pub(super) fn settle(&mut self, used: impl Fn(&Path) -> Option<Arc<Examined>>) {
+        self.files.retain(|path, file| {
+            file.used = used(path);
+            file.used.is_some() || !matches!(file.content, Content::Gone)
+        });
+    }
+
+    /// The components directly inside a directory; none when that is not known, with a line in the log, once.
+    fn listing(&mut self, dir: &Path, allows_shared: bool) -> Option<Vec<PathBuf>> {
+        let (paths, complaint) = match list(dir, allows_shared) {
+            Ok(paths) => (Some(paths), None),
+            Err(ListError::Missing) => {
+                let text = "there is no such plugins directory; only the embedded plugins and others are used";
+                (Some(Vec::new()), Some(text.to_owned()))
+            }
+            Err(error) => (None, Some(error.to_string())),
+        };
+        match complaint {
+            None => drop(self.complaints.remove(dir)),
+            Some(text) if self.complaints.get(dir) == Some(&text) => {}
+            Some(text) => {
+                match paths {
+                    Some(_) => tracing::info!(dir = %dir.display(), "{text}"),
+                    None => tracing::error!(dir = %dir.display(), "the plugins directory is not used: {text}"),
+                }
+                self.complaints.insert(dir.to_owned(), text);
+            }
+        }
+        paths
+    }
+}
+
+impl Shelved {
+    fn look(
+        &mut self,
+        path: &Path,
+        look: Look<'_>,
+        examine: &mut impl FnMut(&[u8]) -> Result<Arc<Examined>, RejectReason>,
+    ) -> bool {
+        let metadata = match usable(path, look) {
+            Ok(metadata) => metadata,
+            Err(reason) => {
+                (self.seen, self.read) = (None, None);
+                return self.is_bad(reason);
+            }
+        };
+        let stamp = Stamp::of(&metadata);
+        let has_settled = self.seen.replace(stamp) == Some(stamp);
+        if !look.at_once {
+            if !has_settled {
+                return false;
+            }
+            if self.read == Some(stamp) {
+                if self.read_again == 0 {
+                    return false;
+                }
+                self.read_again -= 1;
+            } else {
+                self.read_again = LOOKS_AFTER_READING;
+            }
+        }
+        match read(path, look.size_max) {
+            Err(error) => {
+                self.read = Some(stamp);
+                self.is_bad(RejectReason::Read(error).to_string())
+            }
+            // Somebody wrote it meanwhile.
+            Ok((_, read)) if read != stamp && !look.at_once => {
+                self.seen = Some(read);
+                false
+            }
+            Ok((bytes, read)) => {
+                self.read = Some(read);
+                self.holds(&bytes, examine)
+            }
+        }
+    }
+
+    fn holds(&mut self, bytes: &[u8], examine: &mut impl FnMut(&[u8]) -> Result<Arc<Examined>, RejectReason>) -> bool {
+        let digest = digest(bytes);
+        if self.digest == Some(digest) && !matches!(self.content, Content::Arriving | Content::Gone) {
+            return false;
+        }
+        self.digest = Some(digest);
+        match examine(bytes) {
+            Ok(component) => {
+                self.content = Content::Whole(component);
+                true
+            }
+            Err(reason) => self.holds_nothing(reason.to_string()),
+        }
+    }
+
+    fn is_bad(&mut self, reason: String) -> bool {
+        self.digest = None;
+        self.holds_nothing(reason)
+    }
+
+    fn holds_nothing(&mut self, reason: String) -> bool {
+        let is_known = matches!(&self.content, Content::Bad(known) if *known == reason);
+        self.content = Content::Bad(reason);
+        !is_known
+    }
+}
+
+/// Why the content of a directory is not known.
+#[derive(Debug, thiserror::Error)]
+enum ListError {
+    #[error("it is not there")]
+    Missing,
+    #[error("it cannot be read: {0}")]
+    Read(io::Error),
+    #[error(
+        "{0}: whoever else that is could put plugins into this server; let only its user write there (chmod go-w, \
+         chown), or set `plugins.allow-shared-dirs = true`"
+    )]
+    Shared(String),
+}
+
+impl From<io::Error> for ListError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Read(error) }
+    }
+}
+
+/// The `.wasm` files directly inside a directory. Those whose names begin with a dot are somebody's work in progress.
+fn list(dir: &Path, allows_shared: bool) -> Result<Vec<PathBuf>, ListError> {
+    let entries = fs::read_dir(dir)?;
+    if !allows_shared && let Some(why) = place::shared(dir)? {
+        return Err(ListError::Shared(why));
+    }
+    let mut paths = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let path = dir.join(&name);
+        if Path::new(&name).extension() == Some(OsStr::new("wasm")) && !is_hidden(&name) && !path.is_dir() {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Whether a file is one that may be read; else the reason. A link is what it points to.
+fn usable(path: &Path, look: Look<'_>) -> Result<Metadata, String> {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => "it is a link to nothing".to_owned(),
+        _ => RejectReason::Read(error).to_string(),
+    })?;
+    if !metadata.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    if metadata.len() > look.size_max {
+        return Err(RejectReason::TooLarge { size: metadata.len(), limit: look.size_max }.to_string());
+    }
+    if look.allows_shared {
+        return Ok(metadata);
+    }
+    let shared = match place::writers(&metadata) {
+        Some(why) => Some(format!("it {why}")),
+        None if path.is_symlink() => place_of_target(path).map_err(|error| RejectReason::Read(error).to_string())?,
+        None => None,
+    };
+    match shared {
+        None => Ok(metadata),
+        Some(why) => Err(format!(
+            "{why}: whoever else that is could change what this server runs; let only its user write there, or set \
+             `plugins.allow-shared-dirs = true`"
+        )),
+    }
+}
+
+fn place_of_target(link: &Path) -> io::Result<Option<String>> {
+    fs::canonicalize(link)?.parent().map_or(Ok(None), place::shared)
+}
+
+fn read(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Stamp)> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    (&file).take(size_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > size_max {
+        return Err(io::Error::other("it has grown beyond what is allowed while it was read"));
+    }
+    Ok((bytes, Stamp::of(&file.metadata()?)))
+}

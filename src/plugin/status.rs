@@ -1,0 +1,122 @@
+//! What there is to tell about plugins, for those who ask while the server runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::registry::{Catalogue, Origin, Plugin};
+use super::tally::Count;
+
+/// A plugin, or a file that wants to be one.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PluginStatus {
+    /// What it calls itself; none when nobody could ask it.
+    pub name: Option<String>,
+    /// The version that it gives itself.
+    pub version: Option<String>,
+    /// Where it stands.
+    pub state: PluginState,
+    /// The generation that it came with; none when it is not in use.
+    pub generation: Option<u64>,
+    /// The file; none for what came with the binary.
+    pub file: Option<PathBuf>,
+    /// The digest of what is in use.
+    pub sha256: Option<String>,
+    /// The request codes that it answers now.
+    pub codes: Vec<i32>,
+    /// Its place in the chain of policies, from 1.
+    pub policy: Option<usize>,
+    /// What it wants to do and may not.
+    pub denied: Vec<&'static str>,
+    /// Why the file, or its newest content, is not in use.
+    pub reason: Option<String>,
+}
+
+/// Where a plugin stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PluginState {
+    /// Its file may not be whole yet.
+    #[default]
+    Arriving,
+    /// In use.
+    Active,
+    /// In use, but not what its file holds now: that is rejected, or the file is gone.
+    LastGood,
+    /// Good, and not in use: switched off, or there under another name already.
+    Unused,
+    /// Not in use, because something is wrong with it.
+    Rejected,
+    /// Requests that began with it are being finished.
+    Draining,
+}
+
+impl PluginState {
+    /// As lists show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Arriving => "arriving",
+            Self::Active => "active",
+            Self::LastGood => "last-good",
+            Self::Unused => "unused",
+            Self::Rejected => "rejected",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Where it is written what became of the last look, for any thread to read.
+#[derive(Default)]
+pub(crate) struct Board {
+    statuses: ArcSwap<Vec<PluginStatus>>,
+    /// Reloads that led to a new generation.
+    pub(crate) reloaded: Count,
+    /// Those that did not, so that the old one stayed.
+    pub(crate) failed: Count,
+}
+
+impl Board {
+    pub(super) fn show(&self, statuses: Vec<PluginStatus>) {
+        self.statuses.store(Arc::new(statuses));
+    }
+
+    pub(crate) fn statuses(&self) -> Arc<Vec<PluginStatus>> {
+        self.statuses.load_full()
+    }
+
+    /// Files that are not used because something is wrong with them.
+    pub(crate) fn rejected(&self) -> usize {
+        self.statuses.load().iter().filter(|status| status.reason.is_some() && status.is_wrong()).count()
+    }
+}
+
+impl PluginStatus {
+    fn is_wrong(&self) -> bool {
+        matches!(self.state, PluginState::Rejected | PluginState::LastGood)
+    }
+
+    /// What a plugin that is in use is, as part of a catalogue.
+    pub(super) fn of(plugin: &Arc<Plugin>, catalogue: &Catalogue) -> Self {
+        let index = catalogue.plugins().iter().position(|known| Arc::ptr_eq(known, plugin));
+        let codes = catalogue.codes().filter(|(_, target)| Some(target.plugin) == index).map(|(code, _)| code);
+        let mut codes: Vec<_> = codes.collect();
+        codes.sort_unstable();
+        let place = catalogue.chain().iter().position(|slot| Some(slot.plugin) == index);
+        Self {
+            name: Some(plugin.manifest.name.clone()),
+            version: Some(plugin.manifest.version.clone()),
+            state: PluginState::Active,
+            generation: Some(plugin.since),
+            file: match &plugin.origin {
+                Origin::Embedded => None,
+                Origin::File(path) => Some(path.clone()),
+            },
+            sha256: Some(plugin.component.sha256()),
+            codes,
+            policy: place.map(|place| place + 1),
+            denied: plugin.denied(),
+            reason: None,
+        }
+    }
+}
