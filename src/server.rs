@@ -319,8 +319,8 @@ impl Running {
         self.memo_tally.usage()
     }
 
-    /// Reads the plugins directories now, without waiting for files to settle. What is asked from then on is answered by
-    /// the plugins that are there.
+    /// Reads the plugins directories now, without waiting for files to settle. What is asked from then on is answered
+    /// by the plugins that are there.
     pub fn reload_plugins(&self) -> Reloaded {
         self.after_reload(lock(&self.plugins).read_again())
     }

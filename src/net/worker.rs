@@ -316,9 +316,14 @@ impl<S: Service> Worker<S> {
 
     /// No request is under way, because none waits for anything while it is handled.
     pub(super) fn look_around(&self) {
-        if catch_unwind(AssertUnwindSafe(|| self.service.borrow_mut().look_around())).is_err() {
+        if self.with_service(S::look_around).is_err() {
             error!("a worker panicked between two requests");
         }
+    }
+
+    /// Lets the service do something; a panic is reason to close whatever connection it did it for.
+    pub(super) fn with_service(&self, act: impl FnOnce(&mut S)) -> Result<(), CloseReason> {
+        catch_unwind(AssertUnwindSafe(|| act(&mut self.service.borrow_mut()))).map_err(|_| CloseReason::Panicked)
     }
 
     fn signal_all(&self, signal: &Signal) {

@@ -302,12 +302,9 @@ impl<S: Service> Driver<S> {
         let worker = Rc::clone(&self.worker);
         let mut out = worker.out.borrow_mut();
         out.clear();
-        let begun = catch_unwind(AssertUnwindSafe(|| worker.service.borrow_mut().look_around()));
-        let begun = begun.map_err(|_| CloseReason::Panicked);
-        let mut handled = begun.and_then(|()| self.handle_frames(&worker, bytes, &mut out));
-        if catch_unwind(AssertUnwindSafe(|| worker.service.borrow_mut().batch_end())).is_err() {
-            handled = Err(CloseReason::Panicked);
-        }
+        let begun = worker.with_service(S::look_around);
+        let handled = begun.and_then(|()| self.handle_frames(&worker, bytes, &mut out));
+        let handled = worker.with_service(S::batch_end).and(handled);
         // The frames before a bad one are answered.
         let flushed = self.flush(&mut out);
         if out.capacity() > OUT_KEEP_MAX {
