@@ -7,13 +7,17 @@ use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::memory::MemoryStream;
 use super::service::CloseReason;
 use super::tls::Session;
+
+/// The most that one read brings, whatever room there is: the buffer of a large frame has megabytes, and filling them
+/// takes a millisecond.
+pub(super) const READ_MAX: usize = 64 * 1024;
 
 /// What a worker is given to serve.
 #[derive(Debug)]
@@ -106,7 +110,7 @@ pub(super) enum Transport {
 impl Transport {
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         match self {
-            Self::Socket(socket) => pin!(socket.read_buf(buffer)).poll(cx),
+            Self::Socket(socket) => pin!(socket.read_buf(&mut buffer.limit(READ_MAX))).poll(cx),
             Self::Memory(memory) => memory.poll_read(cx, buffer),
         }
     }

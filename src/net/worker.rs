@@ -20,13 +20,13 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::config::NetConfig;
-use super::connection::{Driver, READ_MAX};
+use super::connection::Driver;
 use super::lane::{Lane, LaneControl};
 use super::link::{Connection, Link, Signal};
 use super::log_limit::LogLimit;
 use super::memory::{self, MemoryPeer};
 use super::service::{CloseReason, Service};
-use super::stream::{Accepted, Stream};
+use super::stream::{Accepted, READ_MAX, Stream};
 use super::tls::{Scratch, Terms};
 use super::usage::{Load, Slot, Totals, Traffic, Turns, Usage, WorkerUsage};
 use crate::route::ConnectionId;

@@ -22,7 +22,7 @@ use super::link::{Connection, ReplySink, Signal};
 use super::opening::Opening;
 use super::outgoing::{Outgoing, WRITE_MAX};
 use super::service::{CloseReason, Service, Step};
-use super::stream::Stream;
+use super::stream::{READ_MAX, Stream};
 use super::usage::{Load, Slot, count};
 use super::worker::Worker;
 use share::Share;
@@ -486,8 +486,6 @@ impl<S: Service> Drop for Driver<S> {
 
 /// Reads and writes in a row before the other connections of the worker have their turn.
 const TURNS_MAX: usize = 4;
-/// The worker's read buffer, and thus the most that one read brings.
-pub(super) const READ_MAX: usize = 64 * 1024;
 /// With less than this left in it, the read buffer starts again.
 const READ_MIN: usize = 16 * 1024;
 /// The smallest buffer for a partial frame.
