@@ -8,8 +8,8 @@
 use std::collections::HashSet;
 
 use super::compare::{Reply, Seen};
-use super::oddities::{self, FORGIVEN, Oddity, REFUSED, UNCOUNTED};
-use super::request::{Body, Registration, Request};
+use super::oddities::{self, FORGIVEN, Oddity, REFUSED, SHARED, UNCOUNTED};
+use super::request::{Body, REGISTER_BODY_SINCE, Registration, Request};
 use super::state::{Live, State};
 use super::tree::Tree;
 
@@ -74,6 +74,11 @@ impl Scene<'_> {
     fn has_odd_body(&self, oddities: &[Oddity]) -> bool {
         let body = self.request().map(|request| &request.body);
         matches!(body, Some(Body::Text(text)) if oddities::is_one_of(oddities, text))
+    }
+
+    /// Whether the request is the registration of a broker too old for its body to mean anything.
+    fn means_nothing(&self) -> bool {
+        self.of(103).is_some_and(|request| request.version < REGISTER_BODY_SINCE)
     }
 
     /// The live entries that go.
@@ -285,7 +290,11 @@ pub(crate) const KNOWN: &[Known] = &[
         name: "body that Java refuses",
         reason: "what is wrong is in a member that means nothing to a name server; it is skipped here",
         cap: 100,
-        rule: Rule::Drift(|scene| scene.has_odd_body(&REFUSED), BROKERS, |ours, java| ours.code == 0 && java.code == 1),
+        rule: Rule::Drift(
+            |scene| scene.has_odd_body(&REFUSED) || scene.means_nothing() && scene.has_odd_body(&SHARED),
+            BROKERS,
+            |ours, java| ours.code == 0 && java.code == 1,
+        ),
     },
     Known {
         name: "counter that is null",

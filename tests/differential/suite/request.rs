@@ -35,6 +35,9 @@ pub(crate) enum Step {
 /// Which of the client's connections.
 pub(crate) type Wire = u8;
 
+/// The version of brokers from which the body of a registration is more than a topic table.
+pub(crate) const REGISTER_BODY_SINCE: i32 = 37;
+
 /// One request in the making.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Request {

@@ -3,13 +3,14 @@
 use fastrand::Rng;
 
 use super::super::oddities::{TABLE, VERSION};
-use super::super::request::{Body, Encoding, Mapping, Registration, Request, Sum, Topic, Version, Wire};
+use super::super::request::{
+    Body, Encoding, Mapping, REGISTER_BODY_SINCE, Registration, Request, Sum, Topic, Version, Wire,
+};
 use super::header::version;
 use super::pools::{Identity, World, ZONES};
 use super::{Lane, choose, odd, once_in};
 
 /// Versions from which something is different; see the protocol.
-const REGISTER_BODY_SINCE: i32 = 37;
 const MAPPINGS_SINCE: i32 = 413;
 
 pub(super) fn registration(rng: &mut Rng, world: &World) -> (Lane, Wire, Request) {
