@@ -14,7 +14,7 @@ use fingerpost::clock::{Clock, SystemClock};
 use super::compare::{Reply, Seen};
 use super::known::{Event, Known, Rule, Scene};
 use super::probes;
-use super::request::{Request, Sequence, Step, Wire};
+use super::request::{Body, Request, Sequence, Step, Wire};
 use super::state::State;
 use super::wire::{Answer, Wires};
 
@@ -182,6 +182,9 @@ impl Player<'_, '_> {
             return requests.iter().try_for_each(|request| self.ask(wire, std::slice::from_ref(request)));
         }
         let answers = self.session.ask(self.pair, wire, requests);
+        if requests.iter().any(has_no_version) {
+            let_a_millisecond_pass();
+        }
         if requests.iter().any(|request| request.code == UNREGISTER) {
             self.pair.ours.settle();
             self.pair.java.settle();
@@ -406,6 +409,19 @@ fn names_repeat(requests: &[Request]) -> bool {
     registrations
         .flat_map(|request| [request.value("brokerName"), request.value("brokerAddr")])
         .any(|name| !known.insert(name))
+}
+
+/// Whether its data version is the moment at which it comes: to Java, two of the same millisecond are one.
+fn has_no_version(request: &Request) -> bool {
+    matches!(&request.body, Body::Registration(registration) if registration.version.is_none())
+}
+
+fn let_a_millisecond_pass() {
+    let clock = SystemClock::default();
+    let before = clock.now();
+    while clock.now() == before {
+        std::thread::yield_now();
+    }
 }
 
 /// Changes nothing, and is answered after every write to the tables before it.
