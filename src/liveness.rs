@@ -106,7 +106,7 @@ fn section(
 
 fn topic_line(topic: &Topic) -> String {
     let mut line = format!("topicQueueTable topic: {} queueData:", topic.name);
-    list(&mut line, &topic.queues, |line, queue| {
+    list(&mut line, topic.queues.iter(), |line, queue| {
         let (read, write) = (queue.read_queue_nums, queue.write_queue_nums);
         write!(line, " {} read {read} write {write} perm {}", queue.broker_name, queue.perm)
     });

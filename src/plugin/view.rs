@@ -200,7 +200,7 @@ mod tests {
             perm,
             topic_sys_flag: 0,
         };
-        let queues = Box::new([queue("a", 4), queue("b", 6), queue("c", 2)]);
+        let queues = vec![queue("a", 4), queue("b", 6), queue("c", 2)].into();
         RouteView::new(Route {
             topic: Arc::new(Topic { name: "T".into(), queues, version: 1 }),
             // No group for `b`.

@@ -169,29 +169,27 @@ impl Draft {
     /// Stores one queue entry.
     pub(super) fn put_queue(&mut self, topic: &Name, queue: Queue) {
         let broker_name = Name::clone(&queue.broker_name);
-        let (name, queues) = match self.tables.topic(topic) {
-            Some(old) => {
-                let at = old.find(&queue.broker_name);
-                if at.is_ok_and(|at| old.queues[at] == queue) {
-                    return;
-                }
-                // Exactly as long as needed, or making a box of it would copy it.
-                let mut queues = Vec::with_capacity(old.queues.len() + usize::from(at.is_err()));
-                queues.extend_from_slice(&old.queues);
-                match at {
-                    Ok(at) => queues[at] = queue,
-                    Err(at) => queues.insert(at, queue),
-                }
-                // Ten brokers send ten copies of the name; the first is kept.
-                (Name::clone(&old.name), queues)
+        let version = self.tables.generation;
+        let mut is_new = false;
+        let is_changed = self.tables.topics.update(&**topic, |old| {
+            let Some(old) = old else {
+                is_new = true;
+                return Some(Topic { name: Name::clone(topic), queues: queue.into(), version });
+            };
+            let at = old.find(&queue.broker_name);
+            if at.is_ok_and(|at| old.queues[at] == queue) {
+                return None;
             }
-            None => {
-                self.tables.topic_names = self.tables.generation;
-                (Name::clone(topic), vec![queue])
-            }
-        };
-        self.stamp(&broker_name);
-        self.put_topic(name, queues);
+            // Ten brokers send ten copies of the name; the first is kept.
+            Some(Topic { name: Name::clone(&old.name), queues: old.queues.with(at, queue), version })
+        });
+        if is_new {
+            self.tables.topic_names = version;
+        }
+        if is_changed {
+            self.stamp(&broker_name);
+            self.change();
+        }
     }
 
     /// Applies `edit` to every entry of every topic; a topic that is left without entries goes.
@@ -229,7 +227,7 @@ impl Draft {
 
     fn put_topic(&mut self, name: Name, queues: Vec<Queue>) {
         let version = self.change();
-        self.tables.topics.insert(Arc::new(Topic { name, queues: queues.into_boxed_slice(), version }));
+        self.tables.topics.insert(Arc::new(Topic { name, queues: queues.into(), version }));
     }
 
     /// Notes that a topic entry of a group changes: whoever changes one says so here.

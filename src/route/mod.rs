@@ -28,6 +28,7 @@ mod applied;
 mod connection;
 mod draft;
 mod live;
+mod queues;
 mod register;
 mod remove;
 mod sharded;
@@ -42,6 +43,7 @@ pub(crate) mod tests;
 
 pub use connection::Connection;
 pub use live::Live;
+pub use queues::Queues;
 pub use register::RegisterError;
 pub use sweep::{Damage, Repair};
 pub use table::RouteTable;

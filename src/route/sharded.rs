@@ -61,8 +61,7 @@ impl<T: Keyed> Sharded<T> {
     }
 
     pub(super) fn get<Q: ?Sized + Hash + Equivalent<T::Key>>(&self, key: &Q) -> Option<&Arc<T>> {
-        let hash = self.hasher.hash_one(key);
-        self.shards[self.shard_of(hash)].find(hash, |entry| key.equivalent(entry.key()))
+        self.find(self.hasher.hash_one(key), key)
     }
 
     /// Every entry, in no order.
@@ -82,15 +81,21 @@ impl<T: Keyed> Sharded<T> {
     /// Puts `entry` in the place of the one with its key, if there is one.
     pub(super) fn insert(&mut self, entry: Arc<T>) {
         let hash = self.hasher.hash_one(entry.key());
-        let hasher = self.hasher.clone();
-        let shard = self.shard_mut(hash);
-        match shard.find_mut(hash, |other| other.key() == entry.key()) {
-            Some(place) => *place = entry,
-            None => {
-                shard.insert_unique(hash, entry, |other| hasher.hash_one(other.key()));
-                self.len += 1;
-            }
-        }
+        let old = self.find(hash, entry.key()).map(Arc::as_ptr);
+        self.put(hash, old, entry);
+    }
+
+    /// Puts what `change` makes of the entry with this key in its place: an entry with the same key, or none to leave
+    /// it. Says whether there was anything to put.
+    pub(super) fn update(&mut self, key: &T::Key, change: impl FnOnce(Option<&T>) -> Option<T>) -> bool {
+        // A registration comes here with thousands of keys, so each is hashed and compared once.
+        let hash = self.hasher.hash_one(key);
+        let old = self.find(hash, key);
+        let Some(new) = change(old.map(|old| &**old)) else { return false };
+        debug_assert!(new.key() == key, "the key never changes");
+        let old = old.map(Arc::as_ptr);
+        self.put(hash, old, Arc::new(new));
+        true
     }
 
     pub(super) fn remove<Q: ?Sized + Hash + Equivalent<T::Key>>(&mut self, key: &Q) -> Option<Arc<T>> {
@@ -101,6 +106,23 @@ impl<T: Keyed> Sharded<T> {
         let (entry, _) = found.remove();
         self.len -= 1;
         Some(entry)
+    }
+
+    fn find<Q: ?Sized + Equivalent<T::Key>>(&self, hash: u64, key: &Q) -> Option<&Arc<T>> {
+        self.shards[self.shard_of(hash)].find(hash, |entry| key.equivalent(entry.key()))
+    }
+
+    /// Puts an entry in the place of the one at the address `old`, if it has one; no key is looked at again.
+    fn put(&mut self, hash: u64, old: Option<*const T>, entry: Arc<T>) {
+        let hasher = self.hasher.clone();
+        let shard = self.shard_mut(hash);
+        match old.and_then(|old| shard.find_mut(hash, |entry| std::ptr::eq(Arc::as_ptr(entry), old))) {
+            Some(place) => *place = entry,
+            None => {
+                shard.insert_unique(hash, entry, |other| hasher.hash_one(other.key()));
+                self.len += 1;
+            }
+        }
     }
 
     fn shard_mut(&mut self, hash: u64) -> &mut HashTable<Arc<T>> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::live::{Live, Member, MemberRef};
+use super::queues::Queues;
 use super::sharded::{Keyed, Sharded};
 use super::types::{ConnectionId, Imprint, Name, Queue, TopicMapping};
 
@@ -31,7 +32,7 @@ pub struct Topic {
     /// Its name.
     pub name: Name,
     /// One entry per broker name, ascending; never empty.
-    pub queues: Box<[Queue]>,
+    pub queues: Queues,
     /// The generation in which it, or a mapping of it, last changed.
     pub version: u64,
 }

@@ -110,6 +110,8 @@ pub(super) struct Topics<'a> {
     /// Where in the table before the next topic should stand, and what of it is used up.
     at: usize,
     used: usize,
+    /// What was made last of the topic that was not found there.
+    seen: Option<Entry>,
     /// The hashes of the keys of what was passed over.
     kept: Vec<u64>,
     entries: Vec<Entry>,
@@ -135,6 +137,7 @@ impl<'a> Topics<'a> {
             before,
             at: 0,
             used: 0,
+            seen: None,
             kept: Vec::new(),
             entries: Vec::new(),
             is_plain: true,
@@ -149,19 +152,19 @@ impl<'a> Topics<'a> {
         ends: impl Fn(usize) -> bool,
         key: impl Fn(&[u8]) -> &[u8],
     ) -> Option<usize> {
+        self.seen = None;
         let before = self.before.filter(|before| self.used < before.len())?;
         // Where it should be if topics only changed, if the last ones are new, or if some are gone.
         let places = std::iter::once(self.at).chain([self.used]).chain(self.at + 1..self.at + AHEAD_MAX);
-        let mut last = None;
+        let seen = &mut self.seen;
         let found = places.filter_map(|place| Some((place, *before.get(place)?))).find(|(_, entry)| {
             let length = entry.length();
             if length > bytes.len() || !ends(length) {
                 return false;
             }
-            let here = last.filter(|last: &Entry| last.length() == length);
-            let here = here.or_else(|| Entry::of(&bytes[..length]));
-            last = here;
-            here == Some(*entry)
+            let here = seen.filter(|seen| seen.length() == length);
+            *seen = here.or_else(|| Entry::of(&bytes[..length]));
+            *seen == Some(*entry)
         });
         let (place, entry) = found?;
         (self.at, self.used) = (place + 1, place + 1);
@@ -170,12 +173,14 @@ impl<'a> Topics<'a> {
         Some(entry.length())
     }
 
-    /// Takes a topic that had to be decoded. It is `plain` if its key was written as it is, in double quotes or bare.
+    /// Takes a topic that was not to [keep](Self::keep), as it was decoded from the same place. It is `plain` if its
+    /// key was written as it is, in double quotes or bare.
     pub(super) fn put(&mut self, topic: TopicConfig, bytes: &[u8], is_plain: bool) {
         if self.before.is_some() {
             self.at += 1;
             self.is_plain &= is_plain && topic.key.is_none();
-            match Entry::of(bytes) {
+            let seen = self.seen.filter(|seen| seen.length() == bytes.len());
+            match seen.or_else(|| Entry::of(bytes)) {
                 Some(entry) => self.entries.push(entry),
                 None => self.is_plain = false,
             }

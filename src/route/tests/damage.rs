@@ -58,7 +58,11 @@ fn copy_live(tables: &mut Tables, address: &str, cluster: &str, to: &str, name: 
 
 /// A topic that nobody serves, for whoever has tables to damage.
 pub(crate) fn ghost_topic(tables: &mut Tables) {
-    tables.topics.insert(Arc::new(Topic { name: "ghost".into(), queues: Box::default(), version: tables.generation }));
+    tables.topics.insert(Arc::new(Topic {
+        name: "ghost".into(),
+        queues: Vec::new().into(),
+        version: tables.generation,
+    }));
 }
 
 type Break = fn(&mut Tables);
