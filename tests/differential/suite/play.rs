@@ -256,7 +256,18 @@ impl Player<'_, '_> {
         }
         let scene = Scene { event: Event::Close, port, state: &state };
         let suspects: Vec<&Known> = self.known.iter().filter(|known| known.suspects(&scene)).collect();
+        self.await_notice(port, &state, &suspects);
         self.agree_soon(&suspects)
+    }
+
+    /// Until Java has noticed the end of a connection: before that the two may well agree.
+    fn await_notice(&mut self, port: u16, before: &State, suspects: &[&Known]) {
+        let patience = if suspects.is_empty() { self.pair.patience } else { SETTLED_SOON };
+        let left = |state: &State| state.live.iter().filter(|live| live.port == port).count();
+        let clock = SystemClock::default();
+        while clock.monotonic() < patience && left(&self.pair.java.state()) == left(before) {
+            std::thread::yield_now();
+        }
     }
 
     fn scan(&mut self) -> Outcome {
