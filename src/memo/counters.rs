@@ -10,6 +10,7 @@ use super::reads::Unfit;
 #[repr(align(128))]
 pub(crate) struct Counters {
     pub(super) hits: AtomicU64,
+    pub(super) compared: AtomicU64,
     pub(super) unknown: AtomicU64,
     pub(super) stale: AtomicU64,
     pub(super) unlike: AtomicU64,
@@ -31,6 +32,8 @@ pub(crate) struct Tally(Mutex<Vec<Arc<Counters>>>);
 pub struct MemoUsage {
     /// Requests that were answered from memory.
     pub hits: u64,
+    /// Remembered replies of which it was found out anew whether they hold, because something had been published.
+    pub compared: u64,
     /// Requests that no remembered reply was made for; those for which none can be are not counted here.
     pub unknown: u64,
     /// Requests whose remembered reply rested on something that had changed.
@@ -77,6 +80,7 @@ impl Counters {
             MemoUsage { unfit: Unfit::ALL.iter().map(|why| (why.name(), 0)).collect(), ..MemoUsage::default() };
         for one in all {
             sum.hits += one.hits.load(Relaxed);
+            sum.compared += one.compared.load(Relaxed);
             sum.unknown += one.unknown.load(Relaxed);
             sum.stale += one.stale.load(Relaxed);
             sum.unlike += one.unlike.load(Relaxed);

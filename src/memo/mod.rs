@@ -97,16 +97,27 @@ pub(crate) struct Memo {
 }
 
 /// Which publications the worker has seen. What was found to hold at a moment holds until the next.
+///
+/// Brokers often publish what no route shows, a new data version above all, and few replies rest on that. So moments
+/// are counted twice, and most entries hold until a topic, a group or a key changes.
 #[derive(Default)]
 struct Moment {
-    number: u32,
+    of_routes: u32,
+    of_all_tables: u32,
     /// Whether somebody looked since the last batch.
     is_current: bool,
-    tables: u64,
-    kv: u64,
-    settings: u64,
+    seen: Versions,
     /// Held only while a batch is being answered, or an idle worker would keep old tables from being freed.
     held: Option<Arc<Tables>>,
+}
+
+/// Of all that can be published.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+struct Versions {
+    tables: u64,
+    routes: u64,
+    kv: u64,
+    settings: u64,
 }
 
 struct Sought {
@@ -172,8 +183,8 @@ impl Memo {
             return false;
         };
         let entry = self.store.entry(index);
-        let holds =
-            entry.generation == self.generation && (entry.moment == self.moment.number || self.holds(index, core));
+        let moment = self.moment.of(entry.is_of_all_tables);
+        let holds = entry.generation == self.generation && (entry.moment == moment || self.holds(index, core));
         let entry = self.store.entry(index);
         match if holds { leave(entry.owner) } else { Leave::Distrust } {
             Leave::Give => {}
@@ -190,7 +201,7 @@ impl Memo {
             return false;
         }
         entry.reply.write(opaque.value, out);
-        self.store.use_again(index, self.moment.number);
+        self.store.use_again(index, moment);
         count(&self.counters.hits);
         true
     }
@@ -247,23 +258,28 @@ impl Memo {
         if std::mem::replace(&mut moment.is_current, true) {
             return;
         }
-        let now = (core.routes.generation(), core.kv.version(), core.settings.version());
-        if now == (moment.tables, moment.kv, moment.settings) {
+        let (tables, routes) = core.routes.versions();
+        let now = Versions { tables, routes, kv: core.kv.version(), settings: core.settings.version() };
+        let seen = std::mem::replace(&mut moment.seen, now);
+        if now == seen {
             return;
         }
-        if now.2 != moment.settings {
+        // Whatever was found to hold at such a number has been asked for since, or does not come back after four
+        // billion publications.
+        moment.of_all_tables = moment.of_all_tables.wrapping_add(1);
+        if (now.routes, now.kv) != (seen.routes, seen.kv) {
+            moment.of_routes = moment.of_routes.wrapping_add(1);
+        }
+        if now.settings != seen.settings {
             // They change so seldom that no reply notes which it rests on.
             self.store.clear(&self.shared.bodies);
+            self.keep_count();
         }
-        (moment.tables, moment.kv, moment.settings) = now;
-        // Whatever was found to hold at that number has been asked for since, or does not come back after four billion
-        // publications.
-        moment.number = moment.number.wrapping_add(1);
-        self.keep_count();
     }
 
     /// Whether all that a reply rests on is still so.
     fn holds(&mut self, index: u32, core: &Core) -> bool {
+        count(&self.counters.compared);
         let tables = self.moment.held.get_or_insert_with(|| core.routes.tables());
         self.store.entry(index).facts.iter().all(|fact| fact.holds(tables, &core.kv))
     }
@@ -287,6 +303,7 @@ impl Memo {
             return;
         };
         let place = &sought.opaque.place;
+        let is_of_all_tables = facts.iter().any(Fact::is_of_all_tables);
         let entry = Entry {
             hash: sought.hash,
             key: [&frame[..place.start], &frame[place.end..]].concat().into(),
@@ -295,7 +312,8 @@ impl Memo {
             facts: facts.into(),
             owner,
             generation: self.generation,
-            moment: self.moment.number,
+            is_of_all_tables,
+            moment: self.moment.of(is_of_all_tables),
             is_used: false,
         };
         let evicted = self.store.insert(entry, &self.shared.bodies);
@@ -312,6 +330,13 @@ impl Memo {
     fn keep_count(&self) {
         self.counters.entries.store(self.store.len() as u64, Relaxed);
         self.counters.bytes.store(self.store.bytes() as u64, Relaxed);
+    }
+}
+
+impl Moment {
+    /// The number at which an entry holds.
+    fn of(&self, is_of_all_tables: bool) -> u32 {
+        if is_of_all_tables { self.of_all_tables } else { self.of_routes }
     }
 }
 

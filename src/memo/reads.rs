@@ -97,6 +97,11 @@ impl Fact {
         Self::Route { topic: name, version: found.map(Route::version) }
     }
 
+    /// Whether any publication of the tables may change it, not only one that changes a topic or a group.
+    pub(crate) fn is_of_all_tables(&self) -> bool {
+        matches!(self, Self::Tables { .. })
+    }
+
     /// Whether it would be read again just so.
     pub(crate) fn holds(&self, tables: &Tables, kv: &KvStore) -> bool {
         match self {

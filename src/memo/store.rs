@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) owner: Owner,
     /// Which plugins answered.
     pub(super) generation: u32,
+    /// Whether it is remembered only until the tables are published again, whatever changed in them.
+    pub(super) is_of_all_tables: bool,
     /// The last moment at which its facts were found to hold.
     pub(super) moment: u32,
     /// Asked for since the hand came by.

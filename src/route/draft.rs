@@ -11,7 +11,8 @@
 //! * Every topic has an entry, every entry's group exists, entries ascend by broker name.
 //! * Cluster sets name existing groups only, and each group stands at least in the set of its own cluster.
 //! * Filter servers belong to live brokers; mappings belong to existing groups.
-//! * The stamp of a group is the generation in which any topic entry of it last changed.
+//! * The stamp of a group is the generation in which any topic entry of it last changed; no topic and no group has a
+//!   later version than `routes`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl Draft {
                 return;
             }
         }
-        group.version = self.change();
+        group.version = self.change_routes();
         self.tables.groups.insert(Arc::new(group));
     }
 
@@ -153,7 +154,7 @@ impl Draft {
     }
 
     fn remove_group(&mut self, broker_name: &str) {
-        self.change();
+        self.change_routes();
         self.tables.groups.remove(broker_name);
         self.tables.stamps.remove(broker_name);
         self.stamped = None;
@@ -188,7 +189,7 @@ impl Draft {
         }
         if is_changed {
             self.stamp(&broker_name);
-            self.change();
+            self.change_routes();
         }
     }
 
@@ -215,7 +216,7 @@ impl Draft {
         let differs = |queue: &&Queue| !queues.contains(queue);
         topic.queues.iter().filter(differs).for_each(|queue| self.stamp(&queue.broker_name));
         if queues.is_empty() {
-            self.tables.topic_names = self.change();
+            self.tables.topic_names = self.change_routes();
             self.tables.topics.remove(&*topic.name);
             self.tables.mappings.remove(&*topic.name);
             return;
@@ -226,7 +227,7 @@ impl Draft {
     }
 
     fn put_topic(&mut self, name: Name, queues: Vec<Queue>) {
-        let version = self.change();
+        let version = self.change_routes();
         self.tables.topics.insert(Arc::new(Topic { name, queues: queues.into(), version }));
     }
 
@@ -341,11 +342,17 @@ impl Draft {
 
     /// Gives a group a new version: a route shows filter servers beside it.
     fn touch_group(&mut self, broker_name: &str) {
-        let version = self.change();
+        let version = self.change_routes();
         if let Some(group) = self.tables.group(broker_name) {
             let group = Group { version, ..Group::clone(group) };
             self.tables.groups.insert(Arc::new(group));
         }
+    }
+
+    /// Notes that a topic or a group changes, so that a route may be another; the version of what changed.
+    fn change_routes(&mut self) -> u64 {
+        self.tables.routes = self.change();
+        self.tables.routes
     }
 
     /// Notes that there is something to publish; the version of what changed.

@@ -61,6 +61,7 @@ impl RouteTable {
     pub(crate) fn damage(&self, damage: impl FnOnce(&mut Tables)) {
         let mut tables = Tables::clone(&self.tables());
         tables.generation += 1;
+        tables.routes = tables.generation;
         damage(&mut tables);
         self.root.store(Arc::new(tables));
     }
@@ -70,9 +71,10 @@ impl RouteTable {
         self.root.load_full()
     }
 
-    /// The generation of the tables at this moment, without taking hold of them.
-    pub fn generation(&self) -> u64 {
-        self.root.load().generation()
+    /// The generation of the tables at this moment and the version of their routes, without taking hold of them.
+    pub fn versions(&self) -> (u64, u64) {
+        let tables = self.root.load();
+        (tables.generation(), tables.routes_version())
     }
 
     /// Registers a broker, or applies what a registered one says anew: whole, or with an error and not at all. What is

@@ -15,6 +15,8 @@ use super::types::{ConnectionId, Imprint, Name, Queue, TopicMapping};
 #[derive(Clone, Debug)]
 pub struct Tables {
     pub(super) generation: u64,
+    /// The generation in which a topic or a group last came, changed or went.
+    pub(super) routes: u64,
     /// The generation in which a topic last came or went.
     pub(super) topic_names: u64,
     pub(super) topics: Sharded<Topic>,
@@ -109,6 +111,7 @@ impl Tables {
     pub(super) fn new() -> Self {
         Self {
             generation: 0,
+            routes: 0,
             topic_names: 0,
             topics: Sharded::new(1024),
             groups: Sharded::new(32),
@@ -123,6 +126,11 @@ impl Tables {
     /// Which publication this is: grows by one with each.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The generation in which any topic or group last came, changed or went: while it stays, so do all routes.
+    pub fn routes_version(&self) -> u64 {
+        self.routes
     }
 
     /// The generation in which a topic last came or went: the version of "there is no such topic".

@@ -118,6 +118,7 @@ fn remembered(page: &mut Page, usage: &MemoUsage) {
     for (reason, count) in &usage.unfit {
         page.number("fingerpost_memo_unfit_total", &[reason], *count);
     }
+    page.number("fingerpost_memo_compared_total", &[], usage.compared);
     page.number("fingerpost_memo_recomputed_total", &[], usage.recomputed);
     page.number("fingerpost_memo_broken_promises_total", &[], usage.broken);
     page.number("fingerpost_memo_inserted_total", &[], usage.inserted);

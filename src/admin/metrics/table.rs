@@ -36,7 +36,7 @@ const fn row(name: &'static str, kind: Kind, labels: &'static [&'static str], he
 
 use Kind::{Counter, Gauge, Histogram};
 
-pub(super) const METRICS: [Metric; 42] = [
+pub(super) const METRICS: [Metric; 43] = [
     row("fingerpost_build_info", Gauge, &["version"], "Always 1; the label tells the version."),
     row("fingerpost_ready", Gauge, &[], "Whether /readyz says yes."),
     row("fingerpost_uptime_seconds", Gauge, &[], "Time since the server began."),
@@ -101,6 +101,7 @@ pub(super) const METRICS: [Metric; 42] = [
         "Requests that a remembered reply was looked for, and what was found.",
     ),
     row("fingerpost_memo_unfit_total", Counter, &["reason"], "Replies that were not remembered."),
+    row("fingerpost_memo_compared_total", Counter, &[], "Remembered replies whose sources were looked at again."),
     row("fingerpost_memo_recomputed_total", Counter, &[], "Hits that were made again by the plugin, for comparison."),
     row(
         "fingerpost_memo_broken_promises_total",

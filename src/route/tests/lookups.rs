@@ -86,7 +86,7 @@ fn tables_that_are_held_never_change() {
 
     assert!(held.route("t1").is_some());
     assert!(scene.tables().route("t1").is_none());
-    assert_eq!(held.generation() + 1, scene.routes.generation());
+    assert_eq!(held.generation() + 1, scene.tables().generation());
 }
 
 #[test]

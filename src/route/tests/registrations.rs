@@ -441,6 +441,7 @@ fn a_table_with_a_new_version_alone_publishes_no_topic() {
     let after = scene.tables();
     assert!(Arc::ptr_eq(before.topic("t1").unwrap(), after.topic("t1").unwrap()));
     assert_eq!(before.route("t1").unwrap().version(), after.route("t1").unwrap().version());
+    assert_eq!(before.routes_version(), after.routes_version());
     assert_eq!(after.live(C, "a0").unwrap().data_version.counter, 2);
     assert!(Arc::ptr_eq(&before.topics(), &after.topics()));
 }

@@ -466,6 +466,11 @@ fn check_versions(before: &Tables, after: &Tables, renewed: bool) {
         let same = old.route(name) == new.route(name);
         assert!(same || is.version() > was.version(), "the route of {name} changed");
     }
+    if before.routes_version() == after.routes_version() {
+        assert!(TOPICS.iter().all(|name| before.route_version(name) == after.route_version(name)));
+        let version = |tables: &Tables, name| tables.group(name).map(|group| group.version);
+        assert!(NAMES.iter().all(|name| version(before, name) == version(after, name)));
+    }
     if !old.topics.keys().eq(new.topics.keys()) {
         assert!(after.topic_names_version() > before.topic_names_version());
     }
