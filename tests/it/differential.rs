@@ -30,6 +30,10 @@ impl Side for Broken {
         self.0.scan();
     }
 
+    fn connections(&self) -> Option<usize> {
+        self.0.connections()
+    }
+
     fn meddle(&mut self, request: &Request, answer: &mut Seen) {
         if let (205, Seen::Reply(Reply { fields: Some(fields), .. })) = (request.code, answer) {
             for (_, count) in fields.iter_mut().filter(|(_, count)| count != "\"0\"") {

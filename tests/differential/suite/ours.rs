@@ -58,6 +58,10 @@ impl Side for Ours {
     fn scan(&mut self) {
         self.server().scan();
     }
+
+    fn connections(&self) -> Option<usize> {
+        Some(self.server().running().connections())
+    }
 }
 
 /// The file that both servers start with, in a directory of the server's own.

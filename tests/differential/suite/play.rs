@@ -37,6 +37,11 @@ pub(crate) trait Side {
         State::default()
     }
 
+    /// How many connections it has, if it can tell.
+    fn connections(&self) -> Option<usize> {
+        None
+    }
+
     /// Where a test makes a good answer bad.
     fn meddle(&mut self, _request: &Request, _answer: &mut Seen) {}
 }
@@ -250,6 +255,7 @@ impl Player<'_, '_> {
     fn gone(&mut self, wire: Wire, (port, state): (u16, State)) -> Outcome {
         self.session.ours.close(wire);
         self.session.java.close(wire);
+        self.await_closes();
         // Whoever registered nothing leaves nothing.
         if port == 0 || !state.live.iter().any(|live| live.port == port) {
             return Ok(());
@@ -258,6 +264,19 @@ impl Player<'_, '_> {
         let suspects: Vec<&Known> = self.known.iter().filter(|known| known.suspects(&scene)).collect();
         self.await_notice(port, &state, &suspects);
         self.agree_soon(&suspects)
+    }
+
+    /// Until the servers that can tell have noticed, and have done what follows from it.
+    fn await_closes(&mut self) {
+        let clock = SystemClock::default();
+        let is_behind =
+            |side: &dyn Side, wires: &Wires| side.connections().is_some_and(|count| count > wires.all().len());
+        while clock.monotonic() < self.pair.patience
+            && (is_behind(self.pair.ours, &self.session.ours) || is_behind(self.pair.java, &self.session.java))
+        {
+            std::thread::yield_now();
+        }
+        self.session.ask(self.pair, PROBES, &[barrier()]);
     }
 
     /// Until Java has noticed the end of a connection: before that the two may well agree.
