@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::address_server::AddressServer;
 use crate::admin::{Admin, Sources};
 use crate::by_hand::{ByHand, Fault};
 use crate::clock::Clock;
-use crate::config::{BindAddress, Config, Settings};
+use crate::config::{BindAddress, Config, Environment, Settings};
 use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
 use crate::inline::Inline;
 use crate::kv::KvStore;
@@ -159,6 +160,11 @@ impl NameServer {
         let (generations, board) = (Arc::clone(plugins.generations()), Arc::clone(plugins.board()));
         let (plugins, memo_tally) = (Arc::new(Mutex::new(plugins)), Arc::default());
         Ok(Self { config, core, generations, plugins, board, listener, readiness, certificates, memo_tally })
+    }
+
+    /// From now on, what this configuration file says about plugins and policies counts as soon as it says so.
+    pub fn follow_configuration(&self, path: &Path, environment: Environment) {
+        lock(&self.plugins).follow(path.to_owned(), environment);
     }
 
     /// Where it listens; with port 0, the port that was free.
@@ -405,8 +411,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::clock::SystemClock;
     use crate::config::{Loaded, Overlay, Place};

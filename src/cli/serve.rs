@@ -43,6 +43,9 @@ pub fn serve(path: Option<&Path>) -> anyhow::Result<()> {
     let settings = Settings::new(&loaded);
     let (serialize_type, address) = (loaded.config.net.serialize_type, loaded.config.net.bind_address.clone());
     let server = NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default()))?;
+    if let Some(path) = path {
+        server.follow_configuration(path, Environment::of_process());
+    }
     // Until here a signal ends the process at once, which loses nothing: nobody was answered yet.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

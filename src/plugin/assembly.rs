@@ -23,10 +23,10 @@ use super::error::{CatalogueError, RejectReason};
 use super::examine::Examined;
 use super::glance::Glance;
 use super::manifest::{CodeEntry, Kind};
-use super::registry::{Catalogue, Origin, Plugin, PolicySlot, Target, Terms};
+use super::registry::{Catalogue, Origin, Plugin, PolicySlot, Rights, Target, Terms};
 use super::tally::Tallies;
 use super::wasm::Engine;
-use crate::config::{Grant, PluginsConfig, PoliciesConfig, nearest};
+use crate::config::{PluginsConfig, PoliciesConfig, nearest};
 use crate::notify::{Event, Form};
 
 /// What every catalogue of a server is made with.
@@ -135,7 +135,11 @@ impl Loader<'_> {
                 if is_disabled || !workshop.is_switched_on(component) {
                     continue;
                 }
-                let plugin = self.plugin(component, Origin::Embedded, component.manifest.grants.clone());
+                let plugin = self.plugin(
+                    component,
+                    Origin::Embedded,
+                    Rights { grants: component.manifest.grants.clone(), ..Rights::default() },
+                );
                 let refused = |reason: RejectReason| CatalogueError::Embedded { file, reason: reason.to_string() };
                 self.admit(plugin, overrides, file).map_err(refused)?;
             }
@@ -180,25 +184,27 @@ impl Loader<'_> {
         if !workshop.is_switched_on(component) {
             return Ok(Standing::Unused("the setting that it depends on is off".to_owned()));
         }
-        let allowed: Vec<_> = word.into_iter().flat_map(|word| &word.grants).copied().collect();
-        let plugin = self.plugin(component, Origin::File(path.to_owned()), allowed);
+        let rights =
+            word.map(|word| Rights { grants: word.grants.iter().copied().collect(), settings: word.settings.clone() });
+        let plugin = self.plugin(component, Origin::File(path.to_owned()), rights.unwrap_or_default());
         self.admit(plugin, word.is_some_and(|word| word.overrides), file).map(Standing::Used)
     }
 
     /// The plugin of the previous catalogue that has the same bytes from the same place and the same rights, with all
     /// that is known of it; or a new one.
-    fn plugin(&self, component: &Arc<Examined>, origin: Origin, grants: Vec<Grant>) -> Arc<Plugin> {
+    fn plugin(&self, component: &Arc<Examined>, origin: Origin, rights: Rights) -> Arc<Plugin> {
         let memory_max = self.config.memory_max.as_usize();
         let is_it = |plugin: &&Arc<Plugin>| {
             plugin.component.digest == component.digest
                 && plugin.origin == origin
-                && *plugin.grants == *grants
+                && *plugin.grants == *rights.grants
+                && *plugin.settings == rights.settings
                 && plugin.memory_max == memory_max
         };
         let known = self.previous.and_then(|previous| previous.plugins().iter().find(is_it));
         known.cloned().unwrap_or_else(|| {
             let counted = (self.number, &*self.workshop.tallies);
-            Arc::new(Plugin::new(component, origin, grants, memory_max, counted))
+            Arc::new(Plugin::new(component, origin, rights, memory_max, counted))
         })
     }
 

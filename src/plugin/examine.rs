@@ -31,6 +31,7 @@ impl Examined {
             core: Arc::clone(core),
             name: "".into(),
             grants: Arc::new([]),
+            settings: Arc::default(),
             memory: Arc::new(SharedMemory::new(memory_max)),
             log: Arc::default(),
             marks: Arc::default(),

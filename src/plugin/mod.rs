@@ -26,6 +26,7 @@ mod generations;
 mod glance;
 mod group_marks;
 mod manifest;
+mod operator;
 mod pace;
 mod place;
 mod registrants;

@@ -3,6 +3,7 @@
 //! A [`Catalogue`] is one generation: made by [`assembly`](super::assembly), never changed, and replaced as a whole. A
 //! plugin whose bytes and rights stay the same is the same [`Plugin`] in the next one, with its instances.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -52,6 +53,8 @@ pub(crate) struct Plugin {
     pub(crate) prepared: Prepared,
     /// What it is allowed, which may be less than what it wants.
     pub(crate) grants: Arc<[Grant]>,
+    /// Settings of its own, from the operator.
+    pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(crate) name: Arc<str>,
     /// Where its calls are counted.
     pub(crate) place: Option<usize>,
@@ -64,6 +67,13 @@ pub(crate) struct Plugin {
     pace: Pace,
     /// It promised to be pure, and is not.
     broke_its_promise: AtomicBool,
+}
+
+/// What the operator gives to a plugin, by where its bytes come from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rights {
+    pub(super) grants: Vec<Grant>,
+    pub(super) settings: BTreeMap<String, String>,
 }
 
 /// Where a plugin's bytes come from.
@@ -155,12 +165,13 @@ impl Plugin {
     pub(super) fn new(
         component: &Arc<Examined>,
         origin: Origin,
-        grants: Vec<Grant>,
+        rights: Rights,
         memory_max: usize,
         (since, tallies): (u64, &Tallies),
     ) -> Self {
         let component = Arc::clone(component);
         let mut manifest = component.manifest.clone();
+        let Rights { grants, settings } = rights;
         if !grants.contains(&Grant::RoutesWrite) {
             // Whoever does not change the tables has nothing to say about their changes.
             manifest.notices.clear();
@@ -171,6 +182,7 @@ impl Plugin {
             component,
             origin,
             grants: grants.into(),
+            settings: Arc::new(settings),
             place: tallies.place_of_plugin(&name),
             since,
             memory_max,
@@ -223,6 +235,7 @@ impl Plugin {
             core: Arc::clone(core),
             name: Arc::clone(&self.name),
             grants: Arc::clone(&self.grants),
+            settings: Arc::clone(&self.settings),
             memory: Arc::clone(&self.memory),
             log: Arc::clone(&self.log),
             marks: Arc::clone(&self.marks),

@@ -20,13 +20,14 @@ use super::core::Core;
 use super::error::{CatalogueError, RejectReason};
 use super::examine::{Examined, digest};
 use super::generations::Generations;
+use super::operator::OperatorsFile;
 use super::registry::{Catalogue, Origin};
 use super::shelf::{Content, Look, Shelf, Shelved};
 use super::status::{Board, PluginState, PluginStatus};
 use super::stock;
 use super::tally::Tallies;
 use super::wasm::{Engine, Haste};
-use crate::config::{PluginsConfig, PoliciesConfig};
+use crate::config::{Environment, PluginsConfig, PoliciesConfig};
 
 /// How willingly the thread that compiles yields to others.
 const NICENESS: i32 = 10;
@@ -47,6 +48,8 @@ pub(crate) struct Reloader {
     workshop: Workshop,
     config: PluginsConfig,
     policies: PoliciesConfig,
+    /// Where the operator says so; none for a server without a configuration file.
+    operator: Option<OperatorsFile>,
     shelf: Shelf,
     standings: Vec<(PathBuf, Standing)>,
     generations: Arc<Generations>,
@@ -83,8 +86,17 @@ impl Reloader {
         let (catalogue, standings) = assemble(&workshop, &config, &policies, &shelf, None)?;
         let generations = Arc::new(Generations::new(catalogue));
         let board = Arc::default();
-        let mut reloader =
-            Self { workshop, config, policies, shelf, standings: Vec::new(), generations, board, failure: None };
+        let mut reloader = Self {
+            workshop,
+            config,
+            policies,
+            operator: None,
+            shelf,
+            standings: Vec::new(),
+            generations,
+            board,
+            failure: None,
+        };
         let first = reloader.generations.current();
         core.notifier.use_forms(first.notices().to_vec());
         let names: Vec<_> = first.plugins().iter().map(|plugin| &*plugin.name).collect();
@@ -102,16 +114,56 @@ impl Reloader {
         &self.board
     }
 
-    /// Looks at the directories once: what has settled since the last look counts.
+    /// From now on, what this file says about plugins and policies counts as soon as it says so.
+    pub(crate) fn follow(&mut self, path: PathBuf, environment: Environment) {
+        self.operator = Some(OperatorsFile::new(path, environment));
+    }
+
+    /// Looks at the directories and the configuration once: what has settled since the last look counts.
     pub(crate) fn look(&mut self) -> Reloaded {
-        let has_changed = look_at(&mut self.shelf, &self.workshop, &self.config, (false, Haste::Quiet));
-        self.after_look(has_changed)
+        self.look_how(false)
     }
 
     /// Reads everything anew, whether it has settled or not.
     pub(crate) fn read_again(&mut self) -> Reloaded {
-        look_at(&mut self.shelf, &self.workshop, &self.config, (true, Haste::Quiet));
-        self.after_look(true)
+        self.look_how(true)
+    }
+
+    fn look_how(&mut self, at_once: bool) -> Reloaded {
+        let word = self.ask_operator(at_once);
+        let is_new = word.is_some();
+        if let Some((config, policies)) = word {
+            // If no catalogue can be made of it, the old one stays until one can: a file may be on its way.
+            (self.config, self.policies) = (config, policies);
+        }
+        // A directory that is named anew is read at once, and one that is named again as well.
+        let at_once = at_once || is_new;
+        let has_changed = look_at(&mut self.shelf, &self.workshop, &self.config, (at_once, Haste::Quiet));
+        let reloaded = self.after_look(has_changed || at_once);
+        if is_new {
+            self.warn_of_words_for_nobody();
+        }
+        reloaded
+    }
+
+    /// What the operator says now, if it is something else.
+    fn ask_operator(&mut self, at_once: bool) -> Option<(PluginsConfig, PoliciesConfig)> {
+        match self.operator.as_mut()?.look(at_once)? {
+            Ok((config, policies)) if config == self.config && policies == self.policies => None,
+            Ok((config, policies)) => {
+                tracing::info!("[plugins] and [policies] of the configuration file have changed");
+                let (old, new) = (&self.config, &config);
+                if (&old.cache_dir, old.reload_interval) != (&new.cache_dir, new.reload_interval) {
+                    tracing::info!("`plugins.cache-dir` and `plugins.reload-interval` count when the server starts");
+                }
+                Some((config, policies))
+            }
+            Err(error) => {
+                self.board.failed.add(1);
+                tracing::error!("the configuration file cannot be used, so what it said about plugins stays: {error}");
+                None
+            }
+        }
     }
 
     fn after_look(&mut self, has_changed: bool) -> Reloaded {

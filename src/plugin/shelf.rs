@@ -76,7 +76,7 @@ pub(super) enum Content {
 
 /// What changes when a file does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Stamp {
+pub(super) struct Stamp {
     place: (u64, u64),
     size: u64,
     modified: (i64, i64),
@@ -84,7 +84,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             place: (metadata.dev(), metadata.ino()),
             size: metadata.size(),
@@ -118,6 +118,7 @@ impl Shelf {
             if file.seen.take().is_none() || look.at_once || !is_listed {
                 has_changed |= !matches!(file.content, Content::Gone);
                 file.content = Content::Gone;
+                (file.read, file.digest) = (None, None);
             }
         }
         for path in present {
@@ -216,7 +217,7 @@ impl Shelved {
 
     fn holds(&mut self, bytes: &[u8], examine: &mut impl FnMut(&[u8]) -> Result<Arc<Examined>, RejectReason>) -> bool {
         let digest = digest(bytes);
-        if self.digest == Some(digest) && !matches!(self.content, Content::Arriving | Content::Gone) {
+        if self.digest == Some(digest) {
             return false;
         }
         self.digest = Some(digest);

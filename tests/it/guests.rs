@@ -53,7 +53,7 @@ pub(crate) fn drop_in_bytes(home: &Path, file: &str, bytes: &[u8]) {
 
 /// The operator's word for one file.
 pub(crate) fn allow(config: &mut Config, file: &str, overrides: bool, grants: &[Grant]) {
-    let word = PluginFile { overrides, grants: grants.iter().copied().collect() };
+    let word = PluginFile { overrides, grants: grants.iter().copied().collect(), settings: Default::default() };
     config.plugins.files.insert(file.to_owned(), word);
 }
 
@@ -77,6 +77,14 @@ pub(crate) fn with_text(mut component: Vec<u8>, text: &str, instead: &str) -> Ve
     for at in places {
         component[at..at + text.len()].copy_from_slice(instead.as_bytes());
     }
+    component
+}
+
+/// The same component with other bytes: a section is added that means nothing.
+pub(crate) fn with_section(mut component: Vec<u8>, text: &str) -> Vec<u8> {
+    let size = u8::try_from(text.len() + 2).ok().filter(|size| *size < 128).expect("a short text");
+    component.extend([0, size, 1, b'x']);
+    component.extend(text.as_bytes());
     component
 }
 

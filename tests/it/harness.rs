@@ -88,6 +88,19 @@ impl Server {
         Self::run(loaded, home).expect("the server binds")
     }
 
+    /// Starts a server that goes on reading its configuration file, `namesrv.toml` in its home.
+    pub(crate) fn start_following(write: impl FnOnce(&Path) -> String, edit: impl FnOnce(&mut Config)) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let file = home.path().join("namesrv.toml");
+        std::fs::write(&file, write(home.path())).expect("the temporary directory is writable");
+        let mut loaded = fingerpost::config::load(Some(&file), &Environment::default()).expect("the file is valid");
+        let plugins = loaded.config.plugins.clone();
+        make_private(&mut loaded.config, home.path());
+        loaded.config.plugins = plugins;
+        edit(&mut loaded.config);
+        Self::run_following(loaded, home, Some(&file)).expect("the server binds")
+    }
+
     /// Starts a server on a Java properties file in the directory that becomes its own.
     pub(crate) fn start_on_properties(home: tempfile::TempDir, file: &Path, edit: impl FnOnce(&mut Config)) -> Self {
         let mut loaded = fingerpost::config::load(Some(file), &Environment::default()).expect("the file is valid");
@@ -98,9 +111,16 @@ impl Server {
     }
 
     fn run(loaded: Loaded, home: tempfile::TempDir) -> Result<Self, BindError> {
+        Self::run_following(loaded, home, None)
+    }
+
+    fn run_following(loaded: Loaded, home: tempfile::TempDir, file: Option<&Path>) -> Result<Self, BindError> {
         let clock = Arc::new(TestClock::default());
         let settings = Settings::new(&loaded);
         let server = NameServer::bind(loaded.config, settings, clock.clone())?;
+        if let Some(file) = file {
+            server.follow_configuration(file, Environment::default());
+        }
         let running = server.serve().expect("the server serves");
         let address = running.local_addr();
         Ok(Self { running: Some(running), address, clock, home })
@@ -192,6 +212,12 @@ pub(crate) fn make_private(config: &mut Config, home: &Path) {
 
 fn overlay_path(home: &Path) -> PathBuf {
     home.join("overlay.properties")
+}
+
+/// The beginning of a configuration file for [`Server::start_following`], after which more of `[plugins]` may follow.
+pub(crate) fn plugins_section(home: &Path) -> String {
+    let (dir, cache) = (home.join("plugins"), shared_cache());
+    format!("[plugins]\ndirs = [{dir:?}]\ncache-dir = {cache:?}\nreload-interval = \"0s\"\n")
 }
 
 /// Compiled plugins are shared by all tests of a build, so that each is compiled once.

@@ -59,6 +59,8 @@ impl Walk<'_> {
             self.lines.push((full.clone(), line));
             match known.get(name) {
                 _ if path == "policies.on-failure" => {}
+                // A plugin's own settings, of which only it knows the names.
+                _ if path.starts_with("plugins.files.") && path.ends_with(".settings") => {}
                 _ if path == "plugins.files" => {
                     let one = Table::try_from(PluginFile::default()).expect("what a plugin may do is a TOML table");
                     self.inner(value, &one, &full);

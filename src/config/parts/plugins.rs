@@ -68,6 +68,8 @@ pub struct PluginFile {
     pub overrides: bool,
     /// What it may write and reach.
     pub grants: BTreeSet<Grant>,
+    /// Settings of its own: what it is told when it asks for a setting by one of these names.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A power that no plugin has unless the operator gives it.

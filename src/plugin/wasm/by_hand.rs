@@ -17,7 +17,7 @@ pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<
         |guest: Guest<'_>, (key,): (WasmStr,)| {
             let key = key.to_str(&guest)?;
             guest.data().request()?;
-            Ok((guest.data().core.settings.flag(&key),))
+            Ok((guest.data().flag(&key),))
         },
     )?;
     linker.instance("fingerpost:nameserver/request@0.1.0")?.func_wrap(

@@ -3,6 +3,7 @@
 //! An instance belongs to one thread. After a trap wasmtime refuses every further entry into the store, so the owner
 //! drops the instance and makes another from [`Prepared`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(crate) struct InstanceParts {
     pub(crate) core: Arc<Core>,
     pub(crate) name: Arc<str>,
     pub(crate) grants: Arc<[Grant]>,
+    /// Settings of the plugin's own.
+    pub(crate) settings: Arc<BTreeMap<String, String>>,
     /// Counts the memory of all instances of the plugin.
     pub(crate) memory: Arc<SharedMemory>,
     /// Counts the log lines of all of them.
@@ -142,6 +145,7 @@ impl Prepared {
             core: parts.core,
             name: parts.name,
             grants: parts.grants,
+            settings: parts.settings,
             call: None,
             resources: bounded_table(),
             wasi: WasiCtxBuilder::new().build(),

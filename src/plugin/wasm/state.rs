@@ -3,6 +3,7 @@
 //! A store lives as long as its instance; a [`Call`] lives for one entry. Everything a guest can name (the request, the
 //! reply, route handles) is in the call, so all of it dies with the call, and outside a call every import traps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct PluginState {
     /// The plugin's name, for log lines.
     pub(crate) name: Arc<str>,
     pub(crate) grants: Arc<[Grant]>,
+    /// What the operator sets for this plugin alone; such a name means nothing else to it.
+    pub(crate) settings: Arc<BTreeMap<String, String>>,
     pub(crate) call: Option<Call>,
     /// When the call must not wait any longer, by the monotonic clock, for a plugin that imports WASI. The meter ends
     /// what runs in the guest; this is for what waits in the host.
@@ -206,6 +209,14 @@ impl PluginState {
         // The call's later reads see its own write.
         handling.tables = None;
         Ok(Ok(()))
+    }
+
+    /// Whether a boolean setting is on.
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        match self.settings.get(key) {
+            Some(own) => own == "true",
+            None => self.core.settings.flag(key),
+        }
     }
 
     /// Whether the plugin has a grant.
