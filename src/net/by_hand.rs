@@ -109,6 +109,8 @@ struct Task {
 struct LaneThread<L: LaneService> {
     service: L,
     state: LaneState<L::Job>,
+    /// It was asked to look around, and was not free.
+    must_look: bool,
 }
 
 enum LaneState<J> {
@@ -152,7 +154,8 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
             worker: Rc::new(Worker::new(Arc::clone(&shared), index, service)),
             commands,
         });
-        let threads = lane_services.into_iter().map(|service| LaneThread { service, state: LaneState::Free });
+        let threads =
+            lane_services.into_iter().map(|service| LaneThread { service, state: LaneState::Free, must_look: false });
         Self {
             workers: workers.collect(),
             threads: threads.collect(),
@@ -199,11 +202,15 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
         }
     }
 
-    /// Every worker will look around by a command of its own; the lane threads that have nothing to do have done so.
+    /// Every worker will look around by a command of its own, and a lane thread when it is free.
     pub(crate) fn look_around(&mut self) {
         self.handle.look_around();
-        let free = self.threads.iter_mut().filter(|thread| matches!(thread.state, LaneState::Free));
-        free.for_each(|thread| thread.service.look_around());
+        for LaneThread { service, state, must_look } in &mut self.threads {
+            *must_look = !matches!(state, LaneState::Free);
+            if !*must_look {
+                service.look_around();
+            }
+        }
     }
 
     /// One tick of the timer that measures silence.
@@ -254,7 +261,7 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
     }
 
     fn lane(&mut self, at: usize) -> Ran {
-        let Some(LaneThread { service, state }) = self.threads.get_mut(at) else { return Ran::Nothing };
+        let Some(LaneThread { service, state, must_look }) = self.threads.get_mut(at) else { return Ran::Nothing };
         match std::mem::replace(state, LaneState::Free) {
             LaneState::Free => {
                 if let Some(work) = self.lane.try_take() {
@@ -275,6 +282,9 @@ impl<S: Service, L: LaneService<Job = S::Job>> ByHand<S, L> {
             }
             LaneState::Ran(id) => {
                 self.lane.finish(id);
+                if std::mem::take(must_look) {
+                    service.look_around();
+                }
                 Ran::Nothing
             }
         }

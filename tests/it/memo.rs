@@ -7,7 +7,7 @@ use fastrand::Rng;
 use fingerpost::config::{ByteSize, Config};
 use fingerpost::server::MemoUsage;
 
-use crate::guests::{drop_in, log};
+use crate::guests::{component, drop_in, drop_in_bytes, log, with_text};
 use crate::harness::{Ask, Client, Server};
 
 /// Two servers that are told the same, of which one remembers nothing, and what is known of their clients.
@@ -26,9 +26,11 @@ const TOPICS: usize = 6;
 impl Pair {
     fn start(size: ByteSize) -> Self {
         let start = |size: ByteSize| {
-            Server::start_with(|config: &mut Config, _| {
+            Server::start_with(|config: &mut Config, home| {
                 config.net.workers = WORKERS as u16;
                 config.memo.size = size;
+                drop_in(home, "stamp-policy");
+                config.policies.chain.push("stamp-policy".to_owned());
             })
         };
         let servers = [start(size), start(ByteSize::new(0))];
@@ -100,7 +102,7 @@ impl Pair {
     fn step(&mut self, rng: &mut Rng) -> String {
         let (broker, topic) = (rng.usize(..BROKERS), format!("T{}", rng.usize(..TOPICS)));
         let name = format!("b{}", broker.min(BROKERS - 2));
-        match rng.u8(..14) {
+        match rng.u8(..15) {
             0..=3 => {
                 self.register(broker, rng);
                 format!("register {broker}")
@@ -152,6 +154,15 @@ impl Pair {
                 }
                 format!("broker {broker} hangs up")
             }
+            13 => {
+                let stamp = format!("policy-{:07}", rng.u32(..3));
+                let policy = with_text(component("stamp-policy"), "policy-0000000", &stamp);
+                for server in &self.servers {
+                    drop_in_bytes(server.home(), "stamp-policy.wasm", &policy);
+                    server.reload();
+                }
+                format!("another policy: {stamp}")
+            }
             _ => {
                 let silence = Duration::from_secs(rng.u64(20..90));
                 let expired = self.servers.each_ref().map(|server| {
@@ -186,6 +197,7 @@ fn question(rng: &mut Rng) -> Ask {
         _ => Ask::new(105).field("topic", &topic),
     };
     let request = if rng.bool() { request } else { request.version(300) };
+    let request = if rng.bool() { request } else { request.field("stamp", "") };
     if rng.u8(..4) == 0 { request.binary() } else { request }
 }
 

@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use fingerpost::by_hand::{ByHand, Fault, Step};
 use fingerpost::clock::Clock;
-use fingerpost::config::{ByteSize, Config, Loaded, Overlay, Settings};
+use fingerpost::config::{ByteSize, Config, Grant, Loaded, Overlay, Settings};
 use fingerpost::net::{Ran, Usage};
-use fingerpost::server::NameServer;
+use fingerpost::server::{NameServer, Reloaded};
 
 use self::model::Model;
 use self::peer::Peer;
+use crate::guests::{allow, component, drop_in_bytes, with_section};
 use crate::harness;
 
 /// Time as the scheduler says.
@@ -43,7 +44,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// What the scheduler may choose. Reloads of plugins will be one more.
+/// What the scheduler may choose.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// Something inside the server.
@@ -60,10 +61,12 @@ enum Event {
     Scan,
     /// The timer of idle connections.
     Ticks,
+    /// Somebody changes what is in the plugins directory.
+    Reload,
 }
 
 /// How often each is chosen, of all that can be.
-const WEIGHTS: [(Event, u32); 10] = [
+const WEIGHTS: [(Event, u32); 11] = [
     (Event::Server, 900),
     (Event::Connect, 15),
     (Event::Ask, 250),
@@ -74,7 +77,11 @@ const WEIGHTS: [(Event, u32); 10] = [
     (Event::Time, 10),
     (Event::Scan, 10),
     (Event::Ticks, 1),
+    (Event::Reload, 3),
 ];
+
+/// Stock plugins of which variants come and go. All of what they answer runs in the lane, wherever they come from.
+const STAND_INS: [&str; 2] = ["cluster", "topics"];
 
 const PEERS_MAX: usize = 16;
 const EVENTS: u32 = 2500;
@@ -89,7 +96,7 @@ struct Simulation {
     /// The peer of each of the server's connections.
     peer_of: BTreeMap<usize, usize>,
     trace: Vec<String>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// What is wrong.
@@ -102,12 +109,15 @@ impl Simulation {
         let mut config = Config::default();
         harness::make_private(&mut config, home.path());
         configure(&mut config, &mut random);
+        for name in STAND_INS {
+            allow(&mut config, &format!("{name}.wasm"), true, &[Grant::RoutesWrite]);
+        }
         let clock = Arc::new(SimulatedClock(AtomicU64::new(1_000_000)));
         let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
         let server = NameServer::by_hand(loaded.config, settings, clock.clone(), fault).expect("the server binds");
         let (model, peers, peer_of, trace) = Default::default();
-        Self { random, server, clock, model, peers, peer_of, trace, _home: home }
+        Self { random, server, clock, model, peers, peer_of, trace, home }
     }
 
     /// Everything that happened, if all of it was right.
@@ -151,6 +161,7 @@ impl Simulation {
                 Ok(())
             }
             Event::Scan => self.scan(),
+            Event::Reload => self.reload(),
             Event::Ticks => {
                 let ticks = self.random.u32(1..60);
                 (0..ticks).for_each(|_| self.server.tick());
@@ -231,6 +242,23 @@ impl Simulation {
         self.model.compare(&self.server.tables())
     }
 
+    /// Another plugin that does the same takes over what the model knows the answers of, or gives it back: a request
+    /// is answered by one of them, and by it alone.
+    fn reload(&mut self) -> Outcome {
+        let name = *self.random.choice(&STAND_INS).expect("there are some");
+        let file = format!("{name}.wasm");
+        let variant = self.random.u32(..3);
+        if variant == 0 {
+            // It may not have been there.
+            let _ = std::fs::remove_file(self.home.path().join("plugins").join(&file));
+        } else {
+            drop_in_bytes(self.home.path(), &file, &with_section(component(name), &variant.to_string()));
+        }
+        let reloaded = self.server.reload_plugins();
+        self.trace.push(format!("{file} is variant {variant}: {reloaded:?}"));
+        if reloaded == Reloaded::Failed { Err("the reload failed".to_owned()) } else { Ok(()) }
+    }
+
     /// Lets everything that was begun come to its end, and then everybody leave.
     fn end(&mut self) -> Outcome {
         self.trace.push("everything ends".to_owned());
@@ -242,6 +270,10 @@ impl Simulation {
         let expected = Usage { reads, writes, frames, ..Usage::default() };
         if self.server.usage() != expected {
             return Err(format!("something is still held: {:?}", self.server.usage()));
+        }
+        let (_, draining) = self.server.plugin_generations();
+        if draining > 0 {
+            return Err(format!("{draining} generations of plugins are still in use"));
         }
         let left = (self.server.tables().counts(), self.server.registrants(), self.model.brokers());
         if left != Default::default() {
