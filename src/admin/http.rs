@@ -37,7 +37,7 @@ impl Response {
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new("404 Not Found", "there are /livez, /readyz and /metrics\n".to_owned())
+        Self::new("404 Not Found", "there are /livez, /readyz, /metrics and /plugins\n".to_owned())
     }
 
     fn new(status: &'static str, body: String) -> Self {

@@ -1,4 +1,5 @@
-//! The HTTP server for those who watch this one: `/livez`, `/readyz` and `/metrics`, to be read and nothing else.
+//! The HTTP server for those who watch this one: `/livez`, `/readyz`, `/metrics` and `/plugins`, to be read and nothing
+//! else.
 //!
 //! It has a thread of its own, which yields to all others, and looks only at what those have counted anyway. Nobody is
 //! asked who they are, so it listens on the loopback unless told otherwise, and shows no request, topic or secret.
@@ -9,6 +10,7 @@
 
 mod http;
 mod metrics;
+mod plugins;
 
 use std::io;
 use std::net::SocketAddr;
@@ -135,6 +137,7 @@ async fn converse(mut stream: TcpStream, sources: &Sources) -> io::Result<()> {
 fn answer(path: &str, sources: &Sources) -> Response {
     match path {
         "/metrics" => Response { kind: metrics::CONTENT_TYPE, ..Response::ok(metrics::text(sources)) },
+        "/plugins" => Response { kind: "application/json", ..Response::ok(plugins::text(sources)) },
         "/livez" => match sources.connections.stuck_workers() {
             0 => Response::ok("alive\n".to_owned()),
             stuck => Response::unavailable(format!("{stuck} workers do not move\n")),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fingerpost::config::HttpListen;
 
+use crate::guests::{drop_in, drop_in_bytes};
 use crate::harness::{Ask, Server};
 use crate::requests::{Broker, Reply, cluster_info, kv_put, route};
 
@@ -179,4 +180,42 @@ fn a_taken_address_is_no_reason_not_to_serve() {
     let server = Server::start_with(|config, _| config.admin.http_listen = HttpListen::from(address));
 
     assert_eq!(server.client().ask(cluster_info()).code, 0);
+}
+
+#[test]
+fn the_list_of_plugins_tells_where_each_stands_and_why() {
+    let server = Server::start_with(|config, home| {
+        config.admin.http_listen = HttpListen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+        drop_in(home, "hello-processor");
+        drop_in_bytes(home, "broken.wasm", b"not at all");
+    });
+    let listed = || -> serde_json::Value {
+        let (status, text) = get(&server, "/plugins");
+        assert_eq!(status, 200);
+        serde_json::from_str(&text).expect("it is JSON")
+    };
+    let of = |list: &serde_json::Value, key: &str, value: &str| {
+        let all = list["plugins"].as_array().expect("a list");
+        let is_it = |one: &&serde_json::Value| one[key].as_str().is_some_and(|found| found.ends_with(value));
+        all.iter().find(is_it).unwrap_or_else(|| panic!("no {value} in {list}")).clone()
+    };
+
+    let list = listed();
+    assert_eq!(list["generation"]["published"], 1);
+    let lookup = of(&list, "name", "lookup");
+    assert_eq!((&lookup["state"], &lookup["codes"][0], &lookup["file"]), (&"active".into(), &105.into(), &().into()));
+    assert_eq!(of(&list, "name", "zone")["policy"], 2);
+    let hello = of(&list, "file", "hello-processor.wasm");
+    assert_eq!(
+        (&hello["state"], &hello["name"], &hello["generation"]),
+        (&"active".into(), &"hello-processor".into(), &1.into())
+    );
+    assert_eq!(hello["sha256"].as_str().map(str::len), Some(64));
+    let broken = of(&list, "file", "broken.wasm");
+    assert_eq!(broken["state"], "rejected");
+    assert!(broken["reason"].as_str().is_some_and(|why| why.contains("not a WebAssembly component")), "{broken}");
+
+    drop_in_bytes(server.home(), "hello-processor.wasm", b"nor this");
+    server.reload();
+    assert_eq!(of(&listed(), "file", "hello-processor.wasm")["state"], "last-good");
 }
