@@ -45,7 +45,7 @@ impl Default for PluginsConfig {
         Self {
             dirs: vec![PathBuf::from("plugins")],
             cache_dir: Place::Auto,
-            reload_interval: Duration::from_millis(500),
+            reload_interval: Duration::from_millis(150),
             allow_shared_dirs: false,
             component_size_max: ByteSize::mib(2),
             disabled: Vec::new(),
