@@ -12,6 +12,7 @@
 //! * Grants and overrides hang on the origin of the bytes (embedded, or a configured file), never on the name that a
 //!   plugin gives itself.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use super::examine::Examined;
 use super::glance::Glance;
 use super::manifest::{CodeEntry, Kind};
 use super::registry::{Catalogue, Origin, Plugin, PolicySlot, Rights, Target, Terms};
+use super::stock;
 use super::tally::Tallies;
 use super::wasm::Engine;
 use crate::config::{PluginsConfig, PoliciesConfig, nearest};
@@ -95,9 +97,11 @@ impl Workshop {
         Ok((catalogue, standings.into_iter().flatten().collect()))
     }
 
-    /// The names of the embedded plugins, used or not.
+    /// The names of the embedded plugins, used or not, and each once.
     fn embedded_names(&self) -> impl Iterator<Item = &str> {
-        self.embedded.iter().map(|(_, component)| component.manifest.name.as_str())
+        let is_there = |name: &&str| self.embedded.iter().any(|(_, component)| component.manifest.name == *name);
+        let waiting = stock::on_demand().filter(move |name| !is_there(name));
+        self.embedded.iter().map(|(_, component)| component.manifest.name.as_str()).chain(waiting)
     }
 
     /// Whether the setting that a plugin depends on, if any, is on.
@@ -294,7 +298,10 @@ fn chain(
                 slots.push(PolicySlot { plugin: index, condition, pure, on_failure });
             }
             None => {
-                let known: Vec<_> = plugins.iter().filter(|p| is_policy(p)).map(|p| &*p.name).collect();
+                // One that waits to be named is there, because it would be if it had been.
+                let there = plugins.iter().filter(|p| is_policy(p)).map(|p| &*p.name);
+                let known: BTreeSet<_> = there.chain(stock::on_demand()).collect();
+                let known: Vec<_> = known.into_iter().collect();
                 return Err(CatalogueError::UnknownPolicy { name: name.clone(), known: known.join(", ") });
             }
         }

@@ -78,7 +78,8 @@ impl Reloader {
             let examined = examined.map_err(|why| CatalogueError::Embedded { file, reason: why.to_string() })?;
             Ok::<_, CatalogueError>((file, Arc::new(examined)))
         };
-        let embedded = stock::COMPONENTS.iter().map(examine).collect::<Result<Vec<_>, _>>()?;
+        let named = stock::ON_DEMAND.iter().filter(|(file, _)| is_named(file, &policies));
+        let embedded = stock::COMPONENTS.iter().chain(named).map(examine).collect::<Result<Vec<_>, _>>()?;
         let (engine, tallies) = (Arc::new(engine), Arc::<Tallies>::default());
         let workshop = Workshop { engine, core: Arc::clone(core), tallies, embedded };
         let mut shelf = Shelf::default();
@@ -135,6 +136,7 @@ impl Reloader {
         if let Some((config, policies)) = word {
             // If no catalogue can be made of it, the old one stays until one can: a file may be on its way.
             (self.config, self.policies) = (config, policies);
+            self.embed_what_is_named();
         }
         // A directory that is named anew is read at once, and one that is named again as well.
         let at_once = at_once || is_new;
@@ -144,6 +146,22 @@ impl Reloader {
             self.warn_of_words_for_nobody();
         }
         reloaded
+    }
+
+    /// Examines the embedded policies that the chain names now and did not before.
+    fn embed_what_is_named(&mut self) {
+        let Workshop { engine, core, embedded, .. } = &mut self.workshop;
+        let memory_max = self.config.memory_max.as_usize();
+        for &(file, bytes) in stock::ON_DEMAND.iter().filter(|(file, _)| is_named(file, &self.policies)) {
+            if embedded.iter().any(|(known, _)| *known == file) {
+                continue;
+            }
+            match Examined::new(bytes, engine, Haste::Quiet, core, memory_max) {
+                Ok(component) => embedded.push((file, Arc::new(component))),
+                // Then the chain names what is not there, and the old one stays.
+                Err(reason) => tracing::error!("embedded plugin {file}: {reason}"),
+            }
+        }
     }
 
     /// What the operator says now, if it is something else.
@@ -246,6 +264,11 @@ impl Reloader {
         }
         self.board.show(statuses);
     }
+}
+
+/// Whether the chain names the policy of an embedded file.
+fn is_named(file: &str, policies: &PoliciesConfig) -> bool {
+    policies.chain.iter().any(|name| file.strip_suffix(".wasm") == Some(name))
 }
 
 fn look_at(shelf: &mut Shelf, workshop: &Workshop, config: &PluginsConfig, (at_once, haste): (bool, Haste)) -> bool {

@@ -10,7 +10,7 @@ macro_rules! embedded {
     };
 }
 
-/// Every embedded component, with the name of its file.
+/// Those of every server, each with the name of its file.
 pub(crate) const COMPONENTS: &[(&str, &[u8])] = &[
     ("acting-master.wasm", embedded!("acting-master.wasm")),
     ("brokers.wasm", embedded!("brokers.wasm")),
@@ -23,3 +23,12 @@ pub(crate) const COMPONENTS: &[(&str, &[u8])] = &[
     ("unit-topics.wasm", embedded!("unit-topics.wasm")),
     ("zone.wasm", embedded!("zone.wasm")),
 ];
+
+/// Policies that a server has only when its chain names them; otherwise nobody even looks at their bytes. The file is
+/// called as the policy is.
+pub(crate) const ON_DEMAND: &[(&str, &[u8])] = &[("address-map.wasm", embedded!("address-map.wasm"))];
+
+/// The names of the policies that wait to be named.
+pub(crate) fn on_demand<'a>() -> impl Iterator<Item = &'a str> {
+    ON_DEMAND.iter().filter_map(|(file, _)| -> Option<&'a str> { file.strip_suffix(".wasm") })
+}

@@ -2,10 +2,12 @@
 //!
 //! The recorded exchanges (`captures`) say what each answer looks like; here is what it depends on.
 
+mod address_map;
 mod brokers;
 mod differences;
 pub(crate) mod forms;
 mod kv;
 mod lookup;
+mod peers;
 mod settings;
 mod topics;
