@@ -5,6 +5,7 @@
 mod address_map;
 mod brokers;
 mod differences;
+mod drain;
 pub(crate) mod forms;
 mod kv;
 mod lookup;
