@@ -26,8 +26,11 @@ pub(crate) const COMPONENTS: &[(&str, &[u8])] = &[
 
 /// Policies that a server has only when its chain names them; otherwise nobody even looks at their bytes. The file is
 /// called as the policy is.
-pub(crate) const ON_DEMAND: &[(&str, &[u8])] =
-    &[("address-map.wasm", embedded!("address-map.wasm")), ("drain.wasm", embedded!("drain.wasm"))];
+pub(crate) const ON_DEMAND: &[(&str, &[u8])] = &[
+    ("address-map.wasm", embedded!("address-map.wasm")),
+    ("canary.wasm", embedded!("canary.wasm")),
+    ("drain.wasm", embedded!("drain.wasm")),
+];
 
 /// The names of the policies that wait to be named.
 pub(crate) fn on_demand<'a>() -> impl Iterator<Item = &'a str> {

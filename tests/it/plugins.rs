@@ -345,7 +345,7 @@ fn a_chain_that_names_no_policy_is_refused_and_told() {
     let error = Server::try_start_with(|config, _| config.policies.chain = vec!["nobody".to_owned()]).err();
     let error = error.map(|error| error.to_string());
 
-    let known = "acting-master, address-map, drain, zone";
+    let known = "acting-master, address-map, canary, drain, zone";
     let expected = format!("policies.chain names \"nobody\", but the policies are: {known}");
     assert_eq!(error, Some(expected));
 }

@@ -4,6 +4,7 @@
 
 mod address_map;
 mod brokers;
+mod canary;
 mod differences;
 mod drain;
 pub(crate) mod forms;
