@@ -178,7 +178,8 @@ impl Service for Worker {
                 if !is_oneway && let Some(memo) = &mut self.memo {
                     let owner = Owner { plugin: target.plugin as u32, access: target.entry.access };
                     let reads = if plugin.is_trusted() { Ok(self.runner.reads()) } else { Err(Unfit::NoPromise) };
-                    if memo.remember(&frame, &out[start..], owner, reads) == Promise::Broken {
+                    let settings = self.gate.core.settings.version();
+                    if memo.remember(&frame, &out[start..], owner, reads, settings) == Promise::Broken {
                         accuse(plugin, target);
                     }
                 }

@@ -387,12 +387,14 @@ impl Running {
     fn stop_parts(&mut self) {
         self.readiness.stop();
         self.core.notifier.close();
-        drop((self.scan.take(), self.reload.take(), self.plugins_watch.take()));
+        drop((self.scan.take(), self.reload.take()));
         drop(self.address_server.take());
         if let Some(serving) = self.serving.take() {
             serving.stop();
             self.core.kv.close();
         }
+        // After what has a bound: it may be compiling, or wait for a directory.
+        drop(self.plugins_watch.take());
         // Last, so that whoever watches sees it stop.
         drop(self.admin.take());
     }

@@ -162,8 +162,8 @@ fn plugins(config: &Config, wrong: &mut Vec<Complaint>) {
     let plugins = &config.plugins;
     positive(wrong, "plugins.worker-deadline", plugins.worker_deadline);
     positive(wrong, "plugins.lane-deadline", plugins.lane_deadline);
-    // One page of WebAssembly memory; no component does with less.
-    within(wrong, "plugins.memory-max", plugins.memory_max.get(), 65_536, u64::MAX);
+    // The embedded plugins begin with 1.1 MiB. With less, none of them would start.
+    within(wrong, "plugins.memory-max", plugins.memory_max.get(), 2 << 20, u64::MAX);
     within(wrong, "plugins.component-size-max", plugins.component_size_max.get(), 1, u32::MAX.into());
     within(wrong, "plugins.reply-size-max", plugins.reply_size_max.get(), 1, u64::MAX);
     for name in plugins.files.keys() {

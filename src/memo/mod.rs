@@ -213,6 +213,7 @@ impl Memo {
         reply: &[u8],
         owner: Owner,
         reads: Result<&Reads, Unfit>,
+        settings: u64,
     ) -> Promise {
         let Some(sought) = self.sought.take() else { return Promise::Kept };
         match sought.known {
@@ -232,7 +233,9 @@ impl Memo {
             }
         };
         if let Some(known) = known {
-            if sought.is_sample && !self.comes_out(known, sought.opaque.value, reply, facts) {
+            // Settings are no fact: whoever answers otherwise since they changed has broken no promise.
+            let is_same_moment = settings == self.moment.seen.settings;
+            if sought.is_sample && is_same_moment && !self.comes_out(known, sought.opaque.value, reply, facts) {
                 count(&self.counters.broken);
                 self.forget(known);
                 return Promise::Broken;

@@ -1,7 +1,8 @@
 //! Making a catalogue: the embedded plugins, the files of the plugins directories, and the operator's word.
 //!
-//! Embedded plugins come first, then files that are in use, then those that are not, each in order of name: the outcome
-//! does not depend on how a directory happens to be read, and nobody loses a code to a file that came later.
+//! Embedded plugins come first, then files that are in use as they are, then those of them that have changed, then
+//! those that are not in use, each in order of name: the outcome does not depend on how a directory happens to be read,
+//! and nobody loses a code to a file that came or changed later.
 //!
 //! # Invariants
 //!
@@ -49,6 +50,30 @@ pub(super) struct Candidate<'a> {
     pub(super) used: Option<&'a Arc<Examined>>,
 }
 
+/// Who has what it has before others may ask for it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Seniority {
+    Unchanged,
+    Changed,
+    New,
+}
+
+impl Seniority {
+    const IN_ORDER: [Self; 3] = [Self::Unchanged, Self::Changed, Self::New];
+}
+
+impl Candidate<'_> {
+    fn seniority(&self) -> Seniority {
+        match (self.used, self.newest) {
+            (None, _) => Seniority::New,
+            // One that is no good any more goes on with what it had.
+            (Some(_), Err(_)) => Seniority::Unchanged,
+            (Some(used), Ok(newest)) if used.digest == newest.digest => Seniority::Unchanged,
+            (Some(_), Ok(_)) => Seniority::Changed,
+        }
+    }
+}
+
 /// What became of a file.
 #[derive(Clone)]
 pub(super) enum Standing {
@@ -76,8 +101,8 @@ impl Workshop {
         let mut loader = Loader { workshop: self, config, previous, number, plugins, codes, notices };
         loader.load_embedded()?;
         let mut standings = vec![None; candidates.len()];
-        for is_used in [true, false] {
-            for (at, candidate) in candidates.iter().enumerate().filter(|(_, one)| one.used.is_some() == is_used) {
+        for seniority in Seniority::IN_ORDER {
+            for (at, candidate) in candidates.iter().enumerate().filter(|(_, one)| one.seniority() == seniority) {
                 let earlier = candidates.iter().zip(&standings);
                 let mut earlier = earlier.filter(|(_, standing)| standing.is_some()).map(|(earlier, _)| earlier.path);
                 let name_is_free = !earlier.any(|path| path.file_name() == candidate.path.file_name());

@@ -223,6 +223,23 @@ fn whoever_answers_a_code_keeps_it_when_a_file_comes_that_would_be_first_by_its_
 }
 
 #[test]
+fn whoever_answers_a_code_keeps_it_when_a_file_that_is_first_by_its_name_wants_it_anew() {
+    let other = with_manifest(greeter("servu"), "\"hello-processor\"", "\"hello-processed\"");
+    let modest = with_manifest(other.clone(), "code = 9001", "code = 9002");
+    let server = start_with(|_, home| {
+        drop_in_bytes(home, "a.wasm", &modest);
+        drop_in_bytes(home, "b.wasm", &greeter("salve"));
+    });
+    let mut client = server.client();
+
+    drop_in_bytes(server.home(), "a.wasm", &other);
+    server.reload();
+    assert_eq!(greeting(&mut client), "salve, Ada");
+    assert_eq!(reason(&server, "a.wasm").0, PluginState::LastGood);
+    assert_eq!(client.ask(Ask::new(9002).field("name", "Ada")).code, 0);
+}
+
+#[test]
 fn two_files_of_one_plugin_are_one_plugin_and_either_is_enough() {
     let server = start_with(|_, home| drop_in_bytes(home, "one.wasm", &greeter("salve")));
     let mut client = server.client();
