@@ -22,7 +22,7 @@ use fingerpost::remoting::{Command, Response, ResponseCode, SerializeType};
 use fingerpost::route::{Connection, ConnectionId, Registration, Route, RouteTable, TopicConfig, TopicTable};
 use fingerpost::server::NameServer;
 
-/// What sockets cost one request, in ns: the CPU of the floor in `benches/lookups`, at D=16 and at D=1.
+/// What sockets cost one request, in ns: the CPU of the floor in `benches/servers`, at D=16 and at D=1.
 ///
 /// A server that spends them as well answers with a plugin this share of what it answers without:
 /// (native + sockets) / (with the plugin + sockets).
