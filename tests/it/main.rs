@@ -27,6 +27,7 @@ mod policies;
 mod process;
 mod proxy_protocol;
 mod reload;
+mod reload_configuration;
 mod reload_under_load;
 mod requests;
 mod simulator;

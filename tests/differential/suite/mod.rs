@@ -14,6 +14,7 @@ pub(crate) mod play;
 pub(crate) mod probes;
 pub(crate) mod report;
 pub(crate) mod request;
+mod session;
 pub(crate) mod shrink;
 pub(crate) mod state;
 pub(crate) mod tally;
