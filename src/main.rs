@@ -16,14 +16,15 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Help => {
             print!("{}", cli::usage());
-            Ok(())
+            Ok(exit::OK)
         }
-        Command::PrintConfig { config } => cli::print_config(config.as_deref()),
-        Command::Serve { config } => cli::serve(config.as_deref()),
-        _ => Ok(()),
+        Command::PrintConfig { config } => cli::print_config(config.as_deref()).map(|()| exit::OK),
+        Command::Serve { config } => cli::serve(config.as_deref()).map(|()| exit::OK),
+        Command::Plugin { arguments } => cli::plugin(arguments),
+        _ => Ok(exit::OK),
     };
     match done {
-        Ok(()) => exit::OK.into(),
+        Ok(code) => code.into(),
         Err(error) => {
             eprintln!("fingerpost: {error}");
             exit::FATAL.into()

@@ -1,10 +1,12 @@
 //! The command line: what `mqnamesrv` accepts, and the texts that scripts read.
 //!
-//! [`parse`] is pure; `main` prints and exits. A subcommand, when there is one, is the first word; until then words
-//! that are no options are passed over, as in Java.
+//! [`parse`] is pure; `main` prints and exits. A subcommand is the first word; without one, words that are no options
+//! are passed over, as in Java.
 
 #[cfg(feature = "server")]
 mod files;
+#[cfg(feature = "server")]
+mod plugin;
 #[cfg(feature = "server")]
 mod serve;
 mod text;
@@ -15,6 +17,8 @@ use std::path::PathBuf;
 use lexopt::Arg;
 
 #[cfg(feature = "server")]
+pub use plugin::plugin;
+#[cfg(feature = "server")]
 pub use serve::{print_config, serve};
 pub use text::{boot_success_line, config_loaded_line, print_config_items, usage};
 
@@ -24,6 +28,8 @@ pub mod exit {
     pub const OK: u8 = 0;
     /// The command line is wrong. Java: `ServerUtil.parseCmdLine`.
     pub const USAGE: u8 = 1;
+    /// What a subcommand was asked is not so, or was refused.
+    pub const NO: u8 = 2;
     /// A SIGINT came while the server was stopping.
     pub const INTERRUPTED: u8 = 130;
     /// The server could not start: a bad file, a port that is taken. Java: -1.
@@ -46,6 +52,11 @@ pub enum Command {
     },
     /// Print [`usage`] on stdout.
     Help,
+    /// Do something with plugins.
+    Plugin {
+        /// The words after `plugin`, which say what.
+        arguments: Vec<OsString>,
+    },
 }
 
 /// The command line is wrong: this text belongs on stderr, [`usage`] on stdout, and the exit code is [`exit::USAGE`].
@@ -63,6 +74,10 @@ pub enum Usage {
 // Java: `ServerUtil.parseCmdLine`, and the DefaultParser of commons-cli: a long name may be cut short, and may stand
 // behind one dash; of an option given twice the first counts; an error wins over -h.
 pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, Usage> {
+    let mut arguments = arguments.into_iter().map(Into::into).peekable();
+    if arguments.next_if(|word| word == "plugin").is_some() {
+        return Ok(Command::Plugin { arguments: arguments.collect() });
+    }
     let mut given = Given::default();
     let mut parser = lexopt::Parser::from_args(normalized(arguments));
     let mut word = OsString::new();
@@ -145,7 +160,7 @@ fn is_option(word: &str) -> bool {
 }
 
 /// The arguments with a second dash before long names that have one only.
-fn normalized(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Vec<OsString> {
+fn normalized(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut options_end = false;
     let normalize = |argument: OsString| {
         options_end |= argument == "--";
@@ -156,7 +171,7 @@ fn normalized(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Vec<O
         }
         OsString::from(format!("--{name}"))
     };
-    arguments.into_iter().map(Into::into).map(normalize).collect()
+    arguments.map(normalize).collect()
 }
 
 #[cfg(test)]

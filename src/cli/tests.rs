@@ -73,6 +73,13 @@ fn an_option_without_its_argument_is_named_by_its_letter() {
     assert_eq!(parsed("-n"), Err(Usage::MissingArgument('n')));
 }
 
+#[test]
+fn a_subcommand_is_the_first_word_and_reads_the_rest_by_itself() {
+    let arguments = ["list", "-zz"].map(OsString::from).to_vec();
+    assert_eq!(parsed("plugin list -zz"), Ok(Command::Plugin { arguments }));
+    assert_eq!(parsed("-c x plugin"), serve(Some("x")), "anywhere else it is a word, as in Java");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_name_need_not_be_utf_8() {
