@@ -5,9 +5,16 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::completion::Completion;
 use super::{QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
+
+/// How long the disk is kept waiting for the next of those who came together the last time.
+const PATIENCE: Duration = Duration::from_micros(120);
+
+/// For more than so many the disk does not wait.
+const COMPANY_MAX: usize = 64;
 
 /// Why a write is not on disk.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -117,6 +124,8 @@ struct Waiting {
     writes: Vec<Write>,
     bytes: usize,
     closed: bool,
+    /// How many writes the writer sleeps for; fewer do not wake it.
+    wanted: usize,
 }
 
 impl Queue {
@@ -131,7 +140,9 @@ impl Queue {
         } else {
             waiting.bytes = bytes;
             waiting.writes.push(Write { change, done });
-            self.arrived.notify_one();
+            if waiting.writes.len() >= waiting.wanted {
+                self.arrived.notify_one();
+            }
             return Ok(());
         };
         // Completions are never called under the lock: they may write.
@@ -140,13 +151,24 @@ impl Queue {
     }
 
     /// Waits for writes and takes all there are. None once the queue is closed and empty.
-    pub(super) fn take(&self) -> Option<Vec<Write>> {
+    ///
+    /// `company` is how many came together the last time. They were answered at one moment, so if they go on they come
+    /// back almost together; the first of them waits for the others for as long as more come, because whoever misses
+    /// this turn of the disk waits for two.
+    pub(super) fn take(&self, company: usize) -> Option<Vec<Write>> {
         let mut waiting = self.lock();
         while waiting.writes.is_empty() {
             if waiting.closed {
                 return None;
             }
+            waiting.wanted = 1;
             waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.wanted = company.min(COMPANY_MAX);
+        let mut here = 0;
+        while here < waiting.writes.len() && waiting.writes.len() < waiting.wanted && !waiting.closed {
+            here = waiting.writes.len();
+            (waiting, _) = self.arrived.wait_timeout(waiting, PATIENCE).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.bytes = 0;
         Some(mem::take(&mut waiting.writes))

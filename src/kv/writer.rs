@@ -35,7 +35,9 @@ impl<D: Disk> Writer<D> {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let queue = AbandonedOnExit(self.queue.clone());
-        while let Some(batch) = queue.0.take() {
+        let mut company = 0;
+        while let Some(batch) = queue.0.take(company) {
+            company = batch.len();
             self.write(batch);
         }
     }

@@ -74,6 +74,31 @@ fn writes_that_wait_together_share_one_publication_in_their_order() {
 }
 
 #[test]
+fn those_who_came_together_the_last_time_are_waited_for_while_they_come() {
+    let queue = Queue::default();
+    let put = || {
+        let (namespace, key) = ("n".into(), "k".into());
+        queue.push(Change::Put { namespace, key, value: None }, Completion::ignore()).unwrap();
+    };
+    put();
+    put();
+
+    // As many as the last time are not waited with any longer; one who stays away is not waited for without end.
+    assert_eq!(queue.take(2).unwrap().len(), 2);
+    put();
+    assert_eq!(queue.take(2).unwrap().len(), 1);
+    // The first brings the others along while it is waited for.
+    thread::scope(|scope| {
+        scope.spawn(|| (0..1000).for_each(|_| put()));
+        let mut taken = 0;
+        while taken < 1000 {
+            taken += queue.take(taken).unwrap().len();
+        }
+        assert_eq!(taken, 1000);
+    });
+}
+
+#[test]
 fn a_queue_full_of_writes_is_busy_at_once_and_takes_more_when_it_has_moved() {
     let place = place();
     let store = open(&place.path);
