@@ -6,4 +6,5 @@
 mod read;
 pub mod write;
 
+pub(crate) use read::plain_length;
 pub use read::{JsonError, Kind, Problem, Reader};

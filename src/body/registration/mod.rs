@@ -4,6 +4,7 @@ mod compressed;
 mod imprint;
 mod mapping;
 mod unique;
+mod usual;
 
 use super::limits::Entries;
 use super::{DecodeError, Limits, Quoted, data_version, reader};
@@ -173,6 +174,12 @@ impl Decoder<'_> {
             let ends = |length: usize| matches!(rest.get(length), Some(b',' | b'}'));
             if let Some(length) = topics.keep(rest, ends, key_of) {
                 self.entries.add()?;
+                reader.pass_member(length);
+                continue;
+            }
+            if let Some((topic, length)) = usual::topic(rest).filter(|_| reader.is_utf8()) {
+                self.entries.add()?;
+                topics.put(topic, &rest[..length], true);
                 reader.pass_member(length);
                 continue;
             }

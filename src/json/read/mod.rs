@@ -19,6 +19,8 @@ mod number;
 mod string;
 mod value;
 
+pub(crate) use self::string::plain_length;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -191,6 +193,12 @@ impl<'a> Reader<'a> {
         }
         self.turn = Turn::First;
         Ok(self.bytes.get(self.at..))
+    }
+
+    /// Whether all of the document is UTF-8. Where it is not, nothing behind the first other byte is read as a string.
+    #[inline]
+    pub fn is_utf8(&self) -> bool {
+        self.text.len() == self.bytes.len()
     }
 
     /// Passes over the member that was [peeked](Self::peek_member), which the caller knows to be whole and well formed

@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
 /// Eight bytes are judged at once. A byte is equal to the wanted one where their difference is zero, and subtracting 1
 /// from each byte sets the top bit of the zeros; borrows spoil only bytes after the first hit, which are not looked at.
 #[inline]
-fn plain_length(bytes: &[u8], quote: u8) -> usize {
+pub(crate) fn plain_length(bytes: &[u8], quote: u8) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const TOPS: u64 = ONES << 7;
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
