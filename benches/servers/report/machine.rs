@@ -23,8 +23,9 @@ impl Machine {
         };
         Self {
             processor: after(&read("/proc/cpuinfo"), "model name"),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            // All of them: this process may be pinned to one.
+            cores: read("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count(),
+            kernel: read("/proc/sys/kernel/osrelease").split(['-', '\n']).next().unwrap_or_default().to_owned(),
             load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
             date: today(),
         }
