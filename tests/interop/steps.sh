@@ -10,6 +10,7 @@ all_steps() {
   while_the_brokers_start
   files_are_exchanged
   brokers_and_topics
+  policies
   freeze_begins
   clients
   tour
@@ -35,7 +36,7 @@ says_at() {
 }
 
 start_everything() {
-  local port
+  local port servers
   pick_port port; ns1=127.0.0.1:$port
   pick_port port; ns2=127.0.0.1:$port
   pick_port port; master=127.0.0.1:$port
@@ -43,9 +44,11 @@ start_everything() {
   pick_port port; lone=127.0.0.1:$port
   start_nameserver ns1 "${ns1#*:}" properties
   start_nameserver ns2 "${ns2#*:}" toml
-  start_broker broker-a "$cluster" 0 "${master#*:}" "$ns1;$ns2"
-  start_broker broker-a "$cluster" 1 "${slave#*:}" "$ns1;$ns2"
-  start_broker broker-b "$other" 0 "${lone#*:}" "$ns1;$ns2"
+  policies_start
+  servers="$ns1;$ns2${ns3:+;$ns3}"
+  start_broker broker-a "$cluster" 0 "${master#*:}" "$servers"
+  start_broker broker-a "$cluster" 1 "${slave#*:}" "$servers"
+  start_broker broker-b "$other" 0 "${lone#*:}" "$servers"
   start_driver
 }
 

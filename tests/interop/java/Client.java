@@ -4,6 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -12,6 +13,7 @@ import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
@@ -21,16 +23,20 @@ class Client {
     private static final int RECEIVE_LIMIT_SECONDS = 90;
     private static final AtomicLong SERIAL = new AtomicLong(System.currentTimeMillis());
 
-    // Sends n messages to a topic and receives each of them in a group of its own.
+    // Sends n messages to a topic and receives each of them in a group of its own. Prints which brokers stored them.
     static boolean exchange(String servers, String topic, int n) throws Exception {
         String mark = Long.toHexString(SERIAL.incrementAndGet());
         DefaultMQProducer producer = producer(servers, mark);
+        Set<String> brokers = new TreeSet<>();
         for (int i = 0; i < n; i++) {
-            if (!send(producer, new Message(topic, mark, bytes(mark + "/" + i)))) {
+            String broker = send(producer, new Message(topic, mark, bytes(mark + "/" + i)));
+            if (broker == null) {
                 System.out.println("message " + i + " was not stored");
                 return false;
             }
+            brokers.add(broker);
         }
+        System.out.println("stored by " + String.join(" ", brokers));
         Set<String> missing = ConcurrentHashMap.newKeySet();
         for (int i = 0; i < n; i++) {
             missing.add(mark + "/" + i);
@@ -79,7 +85,7 @@ class Client {
             } else if (since >= 10 || System.nanoTime() > end) {
                 break;
             }
-            if (send(producer, new Message(topic, mark, bytes("stream")))) {
+            if (send(producer, new Message(topic, mark, bytes("stream"))) != null) {
                 stored++;
                 since++;
             } else {
@@ -102,14 +108,17 @@ class Client {
         return producer;
     }
 
-    private static boolean send(DefaultMQProducer producer, Message message) {
+    // The name of the broker that stored it; null when none did.
+    private static String send(DefaultMQProducer producer, Message message) {
         try {
-            SendStatus status = producer.send(message).getSendStatus();
+            SendResult result = producer.send(message);
+            SendStatus status = result.getSendStatus();
             // The slave may be down on purpose; the master has the message then.
-            return status == SendStatus.SEND_OK || status == SendStatus.SLAVE_NOT_AVAILABLE;
+            boolean stored = status == SendStatus.SEND_OK || status == SendStatus.SLAVE_NOT_AVAILABLE;
+            return stored ? result.getMessageQueue().getBrokerName() : null;
         } catch (Exception e) {
             System.out.println(e);
-            return false;
+            return null;
         }
     }
 
