@@ -13,6 +13,7 @@
 //! vocabulary: [`remoting`] never mentions a broker, [`route`] and [`kv`] never a request code. [`json`] and [`body`]
 //! are what lies between them: the JSON that RocketMQ speaks, and the bodies that are written in it.
 
+mod atomic;
 pub mod body;
 #[cfg(feature = "server")]
 pub mod by_hand;

@@ -4,12 +4,13 @@
 //! old one or the new one.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::java::{Effect, JavaKey};
 use super::{Config, Notice, Severity, properties};
+use crate::atomic;
 
 /// What was changed at run time, and where it is remembered.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -51,33 +52,7 @@ impl Overlay {
         let Some(path) = &self.path else { return Ok(()) };
         let entries = self.entries.iter().map(|(key, value)| (*key, value.as_str()));
         let file = COMMENT.to_owned() + &properties::write(entries);
-        replace(path, file.as_bytes())
+        fs::create_dir_all(atomic::directory(path))?;
+        atomic::replace(path, &[file.as_bytes()], atomic::FOR_ALL)
     }
-}
-
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(directory)?;
-    // One writer at a time holds the settings' lock; the process id keeps other servers apart.
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-
-    let written = write_synced(&temporary, content).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell; a leftover is overwritten next time.
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
-    // The rename itself is on disk only when its directory is.
-    File::open(directory)?.sync_all()
-}
-
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }

@@ -8,11 +8,13 @@
 //!
 //! * A code has one answerer. A second plugin takes it over only with an override: an embedded plugin's own, or the
 //!   operator's word for that file. Otherwise the whole file is rejected, and what served before goes on serving. The
-//!   same goes for the notice of an event, which lasts as long as its plugin answers any code.
+//!   same goes for the notice of an event, which lasts as long as its plugin answers any code, and for the name of a
+//!   policy, which one file may have beside an embedded one.
 //! * A file whose newest content is rejected serves with the content that was in use before, if there was any.
 //! * Grants and overrides hang on the origin of the bytes (embedded, or a configured file), never on the name that a
 //!   plugin gives itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +47,7 @@ pub(super) struct Workshop {
 pub(super) struct Candidate<'a> {
     pub(super) path: &'a Path,
     /// What it holds, or why that is nothing of use.
-    pub(super) newest: Result<&'a Arc<Examined>, &'a str>,
+    pub(super) newest: Result<&'a Arc<Examined>, Cow<'a, str>>,
     /// What of it is in use.
     pub(super) used: Option<&'a Arc<Examined>>,
 }
@@ -64,7 +66,7 @@ impl Seniority {
 
 impl Candidate<'_> {
     fn seniority(&self) -> Seniority {
-        match (self.used, self.newest) {
+        match (self.used, &self.newest) {
             (None, _) => Seniority::New,
             // One that is no good any more goes on with what it had.
             (Some(_), Err(_)) => Seniority::Unchanged,
@@ -79,8 +81,6 @@ impl Candidate<'_> {
 pub(super) enum Standing {
     /// It is in use.
     Used(Arc<Plugin>),
-    /// It is not, because it is an embedded one, used or not.
-    Embedded,
     /// It is not, and there is nothing wrong with it.
     Unused(String),
     /// It is not; if an earlier content of it was, that still is.
@@ -179,7 +179,7 @@ impl Loader<'_> {
     /// Uses the newest content of a file, or else what was in use of it before.
     fn load_file(&mut self, candidate: &Candidate<'_>, name_is_free: bool) -> Standing {
         let file = file_name(candidate.path);
-        let newest = candidate.newest.map_err(str::to_owned).and_then(|component| {
+        let newest = candidate.newest.as_ref().map_err(|reason| reason.to_string()).and_then(|component| {
             let loaded = self.load_component(component, candidate.path, &file, name_is_free);
             loaded.map_err(|reason| reason.to_string())
         });
@@ -203,10 +203,7 @@ impl Loader<'_> {
         if word.is_some() && !name_is_free {
             return Err(RejectReason::FileTwice(file.to_owned()));
         }
-        // The same bytes are the same plugin, wherever they lie: the source tree keeps the embedded ones in `plugins/`.
-        if workshop.embedded.iter().any(|(_, embedded)| embedded.digest == component.digest) {
-            return Ok(Standing::Embedded);
-        }
+        // The same bytes are the same plugin, wherever they lie.
         if let Some(same) = self.plugins.iter().find(|plugin| plugin.component.digest == component.digest) {
             return Ok(Standing::Unused(format!("its bytes are those of the plugin {} that is in use", same.name)));
         }
@@ -256,6 +253,14 @@ impl Loader<'_> {
                 let event = || format!("the event of the notice {}", form.name);
                 give_up(&self.plugins[*owner], event, overrides, file)?;
             }
+        }
+        let is_twin = |other: &&Arc<Plugin>| {
+            let kinds = (plugin.manifest.kind, other.manifest.kind);
+            kinds == (Kind::Policy, Kind::Policy) && other.name == plugin.name && other.origin != Origin::Embedded
+        };
+        if overrides && let Some(twin) = self.plugins.iter().find(is_twin) {
+            let what = format!("the policy {:?}", plugin.manifest.name);
+            return Err(RejectReason::OverriddenTwice { what, owner: twin.origin.file_name().unwrap_or_default() });
         }
         if self.plugins.iter().any(|other| other.name == plugin.name && !replaces(other)) {
             return Err(RejectReason::NameTaken { name: plugin.manifest.name.clone(), file: file.to_owned() });
@@ -339,7 +344,7 @@ impl Standing {
     pub(super) fn used(&self) -> Option<&Arc<Plugin>> {
         match self {
             Self::Used(plugin) | Self::Rejected(_, Some(plugin)) => Some(plugin),
-            Self::Embedded | Self::Unused(_) | Self::Rejected(_, None) => None,
+            Self::Unused(_) | Self::Rejected(_, None) => None,
         }
     }
 }

@@ -9,8 +9,9 @@ use super::wasm::{CallError, PrepareError};
 pub(crate) enum RejectReason {
     #[error("it cannot be read: {0}")]
     Read(#[from] std::io::Error),
-    #[error("it has {size} bytes, and `plugins.component-size-max` allows {limit}")]
-    TooLarge { size: u64, limit: u64 },
+    // Without its size: a file that grows must not be news at every look.
+    #[error("it is too large: `plugins.component-size-max` allows {limit} bytes")]
+    TooLarge { limit: u64 },
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error("looking at it made the server panic, which is a fault of the server; it goes on without this file")]

@@ -15,6 +15,7 @@
 //!
 //! No request code's number: what is answered, listed, filtered and refused is decided in the components.
 
+mod accounts;
 mod assembly;
 mod check;
 mod core;

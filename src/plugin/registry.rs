@@ -243,6 +243,16 @@ impl Plugin {
     }
 }
 
+impl Origin {
+    /// The name of the file, if there is one.
+    pub(super) fn file_name(&self) -> Option<String> {
+        match self {
+            Self::Embedded => None,
+            Self::File(path) => Some(super::assembly::file_name(path)),
+        }
+    }
+}
+
 impl Target {
     /// Whether the code asks to be answered on the worker.
     pub(crate) fn wants_worker(&self) -> bool {

@@ -7,6 +7,7 @@
 //! * What is wrong is told to the log once, with the file and with what to do; the [`Board`] shows it for as long as it
 //!   lasts.
 
+use std::borrow::Cow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -18,11 +19,11 @@ use std::time::Duration;
 use super::assembly::{Candidate, Standing, Workshop};
 use super::core::Core;
 use super::error::{CatalogueError, RejectReason};
-use super::examine::{Examined, digest};
+use super::examine::Examined;
 use super::generations::Generations;
 use super::operator::OperatorsFile;
 use super::registry::{Catalogue, Origin};
-use super::shelf::{Content, Look, Shelf, Shelved};
+use super::shelf::{Content, Found, Look, Shelf, Shelved};
 use super::status::{Board, PluginState, PluginStatus};
 use super::stock;
 use super::tally::Tallies;
@@ -56,6 +57,8 @@ pub(crate) struct Reloader {
     board: Arc<Board>,
     /// Why there is no newer generation, as it was told to the log.
     failure: Option<String>,
+    /// The operator's word is new, and counts from the next look on: by then, files that it speaks of have settled.
+    is_due: bool,
 }
 
 impl Reloader {
@@ -97,6 +100,7 @@ impl Reloader {
             generations,
             board,
             failure: None,
+            is_due: false,
         };
         let first = reloader.generations.current();
         core.notifier.use_forms(first.notices().to_vec());
@@ -131,18 +135,22 @@ impl Reloader {
     }
 
     fn look_how(&mut self, at_once: bool) -> Reloaded {
-        let word = self.ask_operator(at_once);
-        let is_new = word.is_some();
-        if let Some((config, policies)) = word {
+        let is_due = std::mem::take(&mut self.is_due);
+        if let Some((config, policies)) = self.ask_operator(at_once) {
             // If no catalogue can be made of it, the old one stays until one can: a file may be on its way.
             (self.config, self.policies) = (config, policies);
             self.embed_what_is_named();
+            self.shelf.doubt();
+            self.is_due = true;
         }
-        // A directory that is named anew is read at once, and one that is named again as well.
-        let at_once = at_once || is_new;
         let has_changed = look_at(&mut self.shelf, &self.workshop, &self.config, (at_once, Haste::Quiet));
-        let reloaded = self.after_look(has_changed || at_once);
-        if is_new {
+        if self.is_due && !at_once {
+            self.show();
+            return Reloaded::Same;
+        }
+        let has_word = is_due || std::mem::take(&mut self.is_due);
+        let reloaded = self.after_look(has_changed || at_once || has_word);
+        if has_word {
             self.warn_of_words_for_nobody();
         }
         reloaded
@@ -228,7 +236,7 @@ impl Reloader {
         }
         for (path, standing) in before.iter().filter(|(path, _)| !self.standings.iter().any(|(p, _)| p == path)) {
             if let Some(plugin) = standing.used() {
-                tracing::info!(path = %path.display(), plugin = %plugin.name, "not in use any more: the file is gone");
+                tracing::info!(path = %path.display(), plugin = %plugin.name, "not in use any more");
             }
         }
         let standings = &self.standings;
@@ -280,18 +288,16 @@ fn look_at(shelf: &mut Shelf, workshop: &Workshop, config: &PluginsConfig, (at_o
     };
     let memory_max = config.memory_max.as_usize();
     shelf.look(look, |bytes| {
-        // The source tree keeps the embedded ones in `plugins/`: they are compiled already.
-        let digest = digest(bytes);
-        if let Some((_, known)) = workshop.embedded.iter().find(|(_, known)| known.digest == digest) {
-            return Ok(Arc::clone(known));
+        if stock::is_one(bytes) {
+            return Ok(Found::Embedded);
         }
         let examine = || Examined::new(bytes, &workshop.engine, haste, &workshop.core, memory_max).map(Arc::new);
-        catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(RejectReason::Panicked))
+        catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(RejectReason::Panicked)).map(Found::Component)
     })
 }
 
-/// The next catalogue, and what became of each file. A policy that the chain names does not go with its file: a route
-/// that nobody rewrites may lead astray.
+/// The next catalogue, and what became of each file. A policy that the chain names goes neither with its file nor with
+/// what its file held: a route that nobody rewrites may lead astray.
 fn assemble(
     workshop: &Workshop,
     config: &PluginsConfig,
@@ -314,15 +320,25 @@ fn assemble(
     }
 }
 
-/// None for a file that is not whole yet, and for one that is gone unless it is to be kept.
+/// None for a file that is not whole yet, and for one whose plugin is gone unless that is to be kept.
 fn candidate<'a>(path: &'a Path, file: &'a Shelved, is_kept: bool) -> Option<Candidate<'a>> {
-    let newest = match &file.content {
-        Content::Whole(component) => Ok(component),
-        Content::Bad(reason) => Err(reason.as_str()),
-        Content::Gone if is_kept => Err("its file is gone, but `policies.chain` names it"),
-        Content::Arriving | Content::Gone => return None,
+    let used = file.used.as_ref();
+    let kept = used.filter(|_| is_kept);
+    let newest = match (&file.content, kept) {
+        (Content::Whole(component), Some(kept)) if component.manifest.name != kept.manifest.name => {
+            Err(Cow::from(format!(
+                "it holds {:?} now, but `policies.chain` names the policy {:?}, which it held: take that out of the \
+                 chain, or give the file another name",
+                component.manifest.name, kept.manifest.name
+            )))
+        }
+        (Content::Whole(component), _) => Ok(component),
+        (Content::Bad(reason), _) => Err(Cow::from(reason)),
+        (Content::Gone, Some(_)) => Err(Cow::from("its file is gone, but `policies.chain` names it")),
+        (Content::Embedded, Some(_)) => Err(Cow::from("it holds an embedded plugin, but `policies.chain` names it")),
+        (Content::Arriving | Content::Embedded | Content::Gone, _) => return None,
     };
-    Some(Candidate { path, newest, used: file.used.as_ref() })
+    Some(Candidate { path, newest, used })
 }
 
 fn status(path: &Path, file: &Shelved, standing: Option<&Standing>, catalogue: &Catalogue) -> PluginStatus {
@@ -341,10 +357,6 @@ fn status(path: &Path, file: &Shelved, standing: Option<&Standing>, catalogue: &
     let known = |state| newest.map_or_else(|| PluginStatus { state, ..nothing() }, |component| of(component, state));
     match standing {
         Some(Standing::Used(plugin)) => PluginStatus::of(plugin, catalogue),
-        Some(Standing::Embedded) => {
-            let reason = "its bytes are those of an embedded plugin, which it is".to_owned();
-            PluginStatus { reason: Some(reason), ..known(PluginState::Unused) }
-        }
         Some(Standing::Unused(reason)) => PluginStatus { reason: Some(reason.clone()), ..known(PluginState::Unused) },
         Some(Standing::Rejected(reason, Some(plugin))) => PluginStatus {
             state: PluginState::LastGood,
@@ -353,6 +365,10 @@ fn status(path: &Path, file: &Shelved, standing: Option<&Standing>, catalogue: &
         },
         Some(Standing::Rejected(reason, None)) => {
             PluginStatus { reason: Some(reason.clone()), ..known(PluginState::Rejected) }
+        }
+        None if matches!(file.content, Content::Embedded) => {
+            let reason = "its bytes are those of an embedded plugin, which it is".to_owned();
+            PluginStatus { state: PluginState::Unused, reason: Some(reason), ..nothing() }
         }
         None => nothing(),
     }
@@ -384,7 +400,6 @@ fn report(path: &Path, standing: &Standing, earlier: Option<&Standing>, number: 
                 tracing::info!(%path, "not used: {}", one_line(reason));
             }
         }
-        Standing::Embedded => {}
         Standing::Rejected(reason, last_good) => {
             if matches!(earlier, Some(Standing::Rejected(known, _)) if known == reason) {
                 return;

@@ -7,6 +7,7 @@
 //! # Invariants
 //!
 //! * What cannot be read or used is remembered with the reason, and read again when it has changed.
+//! * Only what was read whole from the very file that was checked counts: one that changes meanwhile is read again.
 //! * A directory that cannot be read takes nothing away: what it held goes on.
 //! * No more of a file is read than it may hold.
 
@@ -34,7 +35,7 @@ pub(super) struct Look<'a> {
     pub(super) size_max: u64,
     /// Whether a directory that others may write is used.
     pub(super) allows_shared: bool,
-    /// Whether to read everything now, rather than what has settled and changed.
+    /// Whether to read everything now, rather than what has settled and changed: somebody says that it is whole.
     pub(super) at_once: bool,
 }
 
@@ -44,6 +45,12 @@ pub(super) struct Shelf {
     files: BTreeMap<PathBuf, Shelved>,
     /// What is wrong with a directory, as it was told to the log.
     complaints: BTreeMap<PathBuf, String>,
+}
+
+/// What the bytes of a file turned out to be.
+pub(super) enum Found {
+    Component(Arc<Examined>),
+    Embedded,
 }
 
 /// A file.
@@ -68,6 +75,8 @@ pub(super) enum Content {
     Arriving,
     /// A component.
     Whole(Arc<Examined>),
+    /// The bytes of an embedded plugin, which it is, used or not.
+    Embedded,
     /// Nothing of use, for this reason.
     Bad(String),
     /// It is no more.
@@ -99,7 +108,7 @@ impl Shelf {
     pub(super) fn look(
         &mut self,
         look: Look<'_>,
-        mut examine: impl FnMut(&[u8]) -> Result<Arc<Examined>, RejectReason>,
+        mut examine: impl FnMut(&[u8]) -> Result<Found, RejectReason>,
     ) -> bool {
         let mut has_changed = false;
         let mut present = BTreeSet::new();
@@ -134,6 +143,13 @@ impl Shelf {
         // It is in order of the paths already, and stays so within a directory.
         files.sort_by_key(|(path, _)| order(path));
         files.into_iter()
+    }
+
+    /// What was no good may be good now, because what is asked of it has changed: it is read again.
+    pub(super) fn doubt(&mut self) {
+        for file in self.files.values_mut().filter(|file| matches!(file.content, Content::Bad(_))) {
+            (file.read, file.digest) = (None, None);
+        }
     }
 
     /// Notes what of each file is in use now, and forgets those that are gone.
@@ -174,21 +190,32 @@ impl Shelved {
         &mut self,
         path: &Path,
         look: Look<'_>,
-        examine: &mut impl FnMut(&[u8]) -> Result<Arc<Examined>, RejectReason>,
+        examine: &mut impl FnMut(&[u8]) -> Result<Found, RejectReason>,
     ) -> bool {
-        let metadata = match usable(path, look) {
+        let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            Err(reason) => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+                // It went since it was listed, which the next look will see.
+                self.seen = None;
+                return false;
+            }
+            Err(error) => {
                 (self.seen, self.read) = (None, None);
-                return self.is_bad(reason);
+                let is_dangling = error.kind() == io::ErrorKind::NotFound;
+                let reason = || RejectReason::Read(error).to_string();
+                return self.is_bad(if is_dangling { "it is a link to nothing".to_owned() } else { reason() });
             }
         };
         let stamp = Stamp::of(&metadata);
         let has_settled = self.seen.replace(stamp) == Some(stamp);
+        if !has_settled && !look.at_once {
+            return false;
+        }
+        if let Err(reason) = usable(path, &metadata, look) {
+            self.read = None;
+            return self.is_bad(reason);
+        }
         if !look.at_once {
-            if !has_settled {
-                return false;
-            }
             if self.read == Some(stamp) {
                 if self.read_again == 0 {
                     return false;
@@ -203,8 +230,8 @@ impl Shelved {
                 self.read = Some(stamp);
                 self.is_bad(RejectReason::Read(error).to_string())
             }
-            // Somebody wrote it meanwhile.
-            Ok((_, read)) if read != stamp && !look.at_once => {
+            // Somebody wrote it meanwhile, or put another file there.
+            Ok((_, read)) if read != stamp => {
                 self.seen = Some(read);
                 false
             }
@@ -215,15 +242,19 @@ impl Shelved {
         }
     }
 
-    fn holds(&mut self, bytes: &[u8], examine: &mut impl FnMut(&[u8]) -> Result<Arc<Examined>, RejectReason>) -> bool {
+    fn holds(&mut self, bytes: &[u8], examine: &mut impl FnMut(&[u8]) -> Result<Found, RejectReason>) -> bool {
         let digest = digest(bytes);
         if self.digest == Some(digest) {
             return false;
         }
         self.digest = Some(digest);
         match examine(bytes) {
-            Ok(component) => {
+            Ok(Found::Component(component)) => {
                 self.content = Content::Whole(component);
+                true
+            }
+            Ok(Found::Embedded) => {
+                self.content = Content::Embedded;
                 true
             }
             Err(reason) => self.holds_nothing(reason.to_string()),
@@ -284,36 +315,28 @@ fn is_hidden(name: &OsStr) -> bool {
 }
 
 /// Whether a file is one that may be read; else the reason. A link is what it points to.
-fn usable(path: &Path, look: Look<'_>) -> Result<Metadata, String> {
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound if path.is_symlink() => "it is a link to nothing".to_owned(),
-        _ => RejectReason::Read(error).to_string(),
-    })?;
+fn usable(path: &Path, metadata: &Metadata, look: Look<'_>) -> Result<(), String> {
     if !metadata.is_file() {
         return Err("it is no regular file".to_owned());
     }
     if metadata.len() > look.size_max {
-        return Err(RejectReason::TooLarge { size: metadata.len(), limit: look.size_max }.to_string());
+        return Err(RejectReason::TooLarge { limit: look.size_max }.to_string());
     }
     if look.allows_shared {
-        return Ok(metadata);
+        return Ok(());
     }
-    let shared = match place::writers(&metadata) {
+    let shared = match place::writers(metadata) {
         Some(why) => Some(format!("it {why}")),
-        None if path.is_symlink() => place_of_target(path).map_err(|error| RejectReason::Read(error).to_string())?,
+        None if path.is_symlink() => place::replaceable(path).map_err(|error| RejectReason::Read(error).to_string())?,
         None => None,
     };
     match shared {
-        None => Ok(metadata),
+        None => Ok(()),
         Some(why) => Err(format!(
             "{why}: whoever else that is could change what this server runs; let only its user write there, or set \
              `plugins.allow-shared-dirs = true`"
         )),
     }
-}
-
-fn place_of_target(link: &Path) -> io::Result<Option<String>> {
-    fs::canonicalize(link)?.parent().map_or(Ok(None), place::shared)
 }
 
 fn read(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Stamp)> {

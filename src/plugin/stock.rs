@@ -32,6 +32,12 @@ pub(crate) const ON_DEMAND: &[(&str, &[u8])] = &[
     ("drain.wasm", embedded!("drain.wasm")),
 ];
 
+/// Whether these bytes are those of an embedded plugin, whether it is used or not: the source tree keeps them in
+/// `plugins/`.
+pub(super) fn is_one(bytes: &[u8]) -> bool {
+    COMPONENTS.iter().chain(ON_DEMAND).any(|(_, known)| *known == bytes)
+}
+
 /// The names of the policies that wait to be named.
 pub(crate) fn on_demand<'a>() -> impl Iterator<Item = &'a str> {
     ON_DEMAND.iter().filter_map(|(file, _)| -> Option<&'a str> { file.strip_suffix(".wasm") })

@@ -28,6 +28,7 @@ mod process;
 mod proxy_protocol;
 mod reload;
 mod reload_configuration;
+mod reload_doubts;
 mod reload_under_load;
 mod requests;
 mod simulator;

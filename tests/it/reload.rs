@@ -37,7 +37,7 @@ fn status(server: &Server, file: &str) -> PluginStatus {
 }
 
 /// Why a file is not used, and as what.
-fn reason(server: &Server, file: &str) -> (PluginState, String) {
+pub(crate) fn reason(server: &Server, file: &str) -> (PluginState, String) {
     let status = status(server, file);
     (status.state, status.reason.unwrap_or_default())
 }
@@ -397,7 +397,7 @@ fn a_link_is_what_it_points_to() {
     fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o777)).unwrap();
     server.reload();
     assert_eq!(greeting(&mut server.client()), "servu, Ada");
-    assert!(reason(&server, "link.wasm").1.contains("elsewhere can be written by others"));
+    assert!(reason(&server, "link.wasm").1.contains("elsewhere, in which component is, can be written by others"));
 }
 
 #[test]
