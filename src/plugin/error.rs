@@ -10,7 +10,10 @@ pub(crate) enum RejectReason {
     #[error("it cannot be read: {0}")]
     Read(#[from] std::io::Error),
     // Without its size: a file that grows must not be news at every look.
-    #[error("it is too large: `plugins.component-size-max` allows {limit} bytes")]
+    #[error(
+        "it is too large: `plugins.component-size-max` allows {limit} bytes; to use it all the same, set \
+         `component-size-max` in [plugins] to at least its size"
+    )]
     TooLarge { limit: u64 },
     #[error(transparent)]
     Prepare(#[from] PrepareError),

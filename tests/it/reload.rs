@@ -336,6 +336,7 @@ fn a_file_that_is_too_large_is_refused_unread_and_told() {
     let (state, why) = reason(&server, "hello-processor.wasm");
     assert_eq!(state, PluginState::Rejected);
     assert!(why.contains("`plugins.component-size-max` allows 4096"), "{why}");
+    assert!(why.contains("set `component-size-max` in [plugins]"), "{why}");
 }
 
 #[test]
