@@ -5,6 +5,8 @@
 //! hello, Ada (there are 0 topics)
 //! ```
 //!
+//! The same processor in C, JavaScript and Python has a code of its own, which may follow the name: 9011, 9012, 9013.
+//!
 //! A frame is a length, a header and a body; `fingerpost::remoting` makes it and reads it.
 
 use std::error::Error;
@@ -16,20 +18,21 @@ use bytestring::ByteString;
 use fingerpost::remoting::{Command, Fields, RequestCode, SerializeType};
 
 /// As in the manifest of `hello-processor`.
-const HELLO: RequestCode = RequestCode(9001);
+const HELLO: i32 = 9001;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let server = arguments.next().unwrap_or_else(|| "127.0.0.1:9876".to_owned());
     let name = arguments.next().unwrap_or_else(|| "world".to_owned());
-    println!("{}", greet(server, &name)?);
+    let code = arguments.next().map_or(Ok(HELLO), |code| code.parse())?;
+    println!("{}", greet(server, code, &name)?);
     Ok(())
 }
 
-/// Asks a server for a greeting.
-pub(crate) fn greet(server: impl ToSocketAddrs, name: &str) -> Result<String, Box<dyn Error>> {
+/// Asks a server for a greeting, by this request code.
+pub(crate) fn greet(server: impl ToSocketAddrs, code: i32, name: &str) -> Result<String, Box<dyn Error>> {
     // The answer carries the same `opaque`; a client with many questions under way tells them apart by it.
-    let mut question = Command::request(HELLO, 1);
+    let mut question = Command::request(RequestCode(code), 1);
     let fields: Fields = [(ByteString::from("name"), ByteString::from(name))].into_iter().collect();
     question.fields = Some(fields);
 

@@ -11,6 +11,7 @@ mod contract;
 mod crashes;
 mod differential;
 mod durability;
+mod examples;
 mod glance;
 mod goodbye;
 mod guests;

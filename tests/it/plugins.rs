@@ -10,8 +10,10 @@ use crate::harness::{Ask, Client, Server};
 
 #[allow(dead_code, reason = "the tests call what its `main` calls")]
 #[path = "../../examples/hello_client.rs"]
-mod hello_client;
+pub(crate) mod hello_client;
 
+/// What `hello-processor` answers.
+const HELLO: i32 = 9001;
 /// What `misbehaving` answers, in the lane and on a worker.
 const MISBEHAVE: i32 = 9100;
 const MISBEHAVE_ON_A_WORKER: i32 = 9101;
@@ -46,7 +48,7 @@ fn a_component_in_a_plugins_directory_answers_its_request_code() {
     let mut broker = server.client();
     register_topics(&mut broker);
 
-    let greeting = hello_client::greet(server.address(), "Ada").unwrap();
+    let greeting = hello_client::greet(server.address(), HELLO, "Ada").unwrap();
 
     assert_eq!(greeting, "hello, Ada (there are 2 topics)");
 }
@@ -55,7 +57,7 @@ fn a_component_in_a_plugins_directory_answers_its_request_code() {
 fn without_the_component_its_request_code_is_unknown() {
     let server = Server::start();
 
-    let refused = hello_client::greet(server.address(), "Ada").unwrap_err();
+    let refused = hello_client::greet(server.address(), HELLO, "Ada").unwrap_err();
 
     assert_eq!(refused.to_string(), "code 3:  request type 9001 not supported");
 }
@@ -198,7 +200,7 @@ fn a_plugins_directory_that_is_missing_or_cannot_be_read_leaves_the_stock_plugin
     });
 
     assert_eq!(server.client().ask(Ask::new(206)).code, 0);
-    assert!(hello_client::greet(server.address(), "Ada").is_ok(), "the third directory is read");
+    assert!(hello_client::greet(server.address(), HELLO, "Ada").is_ok(), "the third directory is read");
 }
 
 #[test]
