@@ -9,6 +9,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=plugins/embed.rs");
@@ -27,12 +28,23 @@ fn main() {
     fold_functions();
 }
 
-/// Where Rust links with its own lld, and nobody says otherwise; other linkers may not know the option.
+/// Where Rust links with an lld of its own, as rustup's does here, and nobody says otherwise: other linkers may not know
+/// the option.
 fn fold_functions() {
     let variable = |name: &str| env::var(name).unwrap_or_default();
-    let is_lld = variable("TARGET") == "x86_64-unknown-linux-gnu" && variable("HOST") == variable("TARGET");
-    let is_usual = variable("RUSTC_LINKER").is_empty() && !variable("CARGO_ENCODED_RUSTFLAGS").contains("link");
-    if is_lld && is_usual {
+    let target = variable("TARGET");
+    let is_usual = variable("HOST") == target
+        && target == "x86_64-unknown-linux-gnu"
+        && variable("RUSTC_LINKER").is_empty()
+        && !variable("CARGO_ENCODED_RUSTFLAGS").contains("link");
+    if is_usual && has_lld(&target) == Some(true) {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
     }
+}
+
+/// None when Rust does not say where it is.
+fn has_lld(target: &str) -> Option<bool> {
+    let output = Command::new(env::var_os("RUSTC")?).args(["--print", "sysroot"]).output().ok()?;
+    let sysroot = PathBuf::from(str::from_utf8(&output.stdout).ok()?.trim());
+    Some(sysroot.join("lib/rustlib").join(target).join("bin/gcc-ld/ld.lld").exists())
 }

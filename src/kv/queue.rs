@@ -103,11 +103,18 @@ pub(super) struct Write {
 }
 
 /// The writes that wait for the writer thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    patience: Duration,
     pub(super) done: Done,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self::with_patience(PATIENCE)
+    }
 }
 
 /// What the writer has done so far.
@@ -129,6 +136,10 @@ struct Waiting {
 }
 
 impl Queue {
+    pub(super) fn with_patience(patience: Duration) -> Self {
+        Self { waiting: Mutex::default(), arrived: Condvar::new(), patience, done: Done::default() }
+    }
+
     /// Adds a write at the end. A refusal is returned and told to `done` as well.
     pub(super) fn push(&self, change: Change, done: Completion) -> Result<(), WriteError> {
         let mut waiting = self.lock();
@@ -168,10 +179,16 @@ impl Queue {
         let mut here = 0;
         while here < waiting.writes.len() && waiting.writes.len() < waiting.wanted && !waiting.closed {
             here = waiting.writes.len();
-            (waiting, _) = self.arrived.wait_timeout(waiting, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            (waiting, _) = self.arrived.wait_timeout(waiting, self.patience).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.bytes = 0;
         Some(mem::take(&mut waiting.writes))
+    }
+
+    /// How many writes the writer sleeps for.
+    #[cfg(test)]
+    pub(super) fn wanted(&self) -> usize {
+        self.lock().wanted
     }
 
     /// How many writes wait.

@@ -177,7 +177,8 @@ impl Decoder<'_> {
                 reader.pass_member(length);
                 continue;
             }
-            if let Some((topic, length)) = usual::topic(rest).filter(|_| reader.is_utf8()) {
+            let is_allowed = reader.is_utf8() && reader.levels_left() >= usual::LEVELS;
+            if let Some((topic, length)) = usual::topic(rest).filter(|_| is_allowed) {
                 self.entries.add()?;
                 topics.put(topic, &rest[..length], true);
                 reader.pass_member(length);

@@ -7,6 +7,9 @@
 use crate::json::plain_length;
 use crate::route::{Name, TopicConfig};
 
+/// How deep a topic nests: itself, and its attributes.
+pub(super) const LEVELS: u8 = 2;
+
 /// Numbers of more digits may not fit, and are left to the general reader.
 const DIGITS_MAX: usize = 9;
 

@@ -201,6 +201,12 @@ impl<'a> Reader<'a> {
         self.text.len() == self.bytes.len()
     }
 
+    /// How many more containers may be opened here.
+    #[inline]
+    pub fn levels_left(&self) -> u8 {
+        self.depth_max.saturating_sub(self.depth)
+    }
+
     /// Passes over the member that was [peeked](Self::peek_member), which the caller knows to be whole and well formed
     /// in its first `length` bytes.
     #[inline]

@@ -1,6 +1,8 @@
 //! Who waits for a write, how long, and what they hear when the store goes away.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
 use super::*;
 
@@ -73,29 +75,43 @@ fn writes_that_wait_together_share_one_publication_in_their_order() {
     assert_eq!(store.snapshot().version(), before + 1);
 }
 
-#[test]
-fn those_who_came_together_the_last_time_are_waited_for_while_they_come() {
-    let queue = Queue::default();
-    let put = || {
-        let (namespace, key) = ("n".into(), "k".into());
-        queue.push(Change::Put { namespace, key, value: None }, Completion::ignore()).unwrap();
-    };
-    put();
-    put();
+fn push(queue: &Queue) {
+    let change = Change::Put { namespace: "n".into(), key: "k".into(), value: None };
+    queue.push(change, Completion::ignore()).unwrap();
+}
 
-    // As many as the last time are not waited with any longer; one who stays away is not waited for without end.
-    assert_eq!(queue.take(2).unwrap().len(), 2);
-    put();
-    assert_eq!(queue.take(2).unwrap().len(), 1);
-    // The first brings the others along while it is waited for.
-    thread::scope(|scope| {
-        scope.spawn(|| (0..1000).for_each(|_| put()));
-        let mut taken = 0;
-        while taken < 1000 {
-            taken += queue.take(taken).unwrap().len();
-        }
-        assert_eq!(taken, 1000);
+#[test]
+fn the_disk_waits_for_those_who_came_together_the_last_time() {
+    let queue = Queue::with_patience(Duration::from_secs(600));
+    let is_over = AtomicBool::new(false);
+    push(&queue);
+
+    let taken = thread::scope(|scope| {
+        scope.spawn(|| {
+            // The other one comes when the writer has begun to wait for it.
+            while queue.wanted() < 2 && !is_over.load(Relaxed) {
+                thread::yield_now();
+            }
+            push(&queue);
+        });
+        let taken = queue.take(2).unwrap();
+        is_over.store(true, Relaxed);
+        taken.len()
     });
+
+    assert_eq!(taken, 2);
+}
+
+#[test]
+fn the_disk_waits_no_longer_for_whoever_stays_away_or_when_the_queue_closes() {
+    let queue = Queue::with_patience(Duration::ZERO);
+    push(&queue);
+    assert_eq!(queue.take(2).unwrap().len(), 1);
+
+    let queue = Queue::with_patience(Duration::from_secs(600));
+    push(&queue);
+    queue.close();
+    assert_eq!(queue.take(2).unwrap().len(), 1);
 }
 
 #[test]
