@@ -102,7 +102,7 @@ impl Pair {
     fn step(&mut self, rng: &mut Rng) -> String {
         let (broker, topic) = (rng.usize(..BROKERS), format!("T{}", rng.usize(..TOPICS)));
         let name = format!("b{}", broker.min(BROKERS - 2));
-        match rng.u8(..15) {
+        match rng.u8(..16) {
             0..=3 => {
                 self.register(broker, rng);
                 format!("register {broker}")
@@ -143,7 +143,17 @@ impl Pair {
                 self.change(&Ask::new(318).body(format!("{key}={on}")));
                 format!("{key} = {on}")
             }
+            // A server that is told to wait longer answers no lookups.
             12 => {
+                let line = match rng.bool() {
+                    true => format!("needWaitForService={}", rng.bool()),
+                    // Long over on both servers, or on neither: one began a little later.
+                    false => format!("waitSecondsForService={}", rng.u32(..2) * 1_000_000),
+                };
+                self.change(&Ask::new(318).body(line.clone()));
+                line
+            }
+            13 => {
                 if let Some(clients) = self.brokers[broker].take() {
                     drop(clients);
                     // The close has been seen when the next client is the only one that is left beside the others.
@@ -154,7 +164,7 @@ impl Pair {
                 }
                 format!("broker {broker} hangs up")
             }
-            13 => {
+            14 => {
                 let stamp = format!("policy-{:07}", rng.u32(..3));
                 let policy = with_text(component("stamp-policy"), "policy-0000000", &stamp);
                 for server in &self.servers {
@@ -206,6 +216,7 @@ fn play(seed: u64, steps: usize, size: ByteSize) -> MemoUsage {
     let mut rng = Rng::with_seed(seed);
     let mut pair = Pair::start(size);
     let mut history = vec![format!("seed {seed}")];
+    pair.change(&Ask::new(318).body("waitSecondsForService=0"));
     for _ in 0..steps {
         history.push(pair.step(&mut rng));
         pair.compare(&mut rng, &history);
@@ -220,7 +231,7 @@ fn whatever_changes_a_server_that_remembers_answers_like_one_that_does_not() {
         let usage = play(seed, 120, ByteSize::mib(6));
 
         assert!(usage.hits > 1000, "{usage:?}");
-        assert!(usage.stale > 100, "{usage:?}");
+        assert!(usage.stale > 50, "{usage:?}");
         assert_eq!((usage.broken, usage.evicted), (0, 0), "{usage:?}");
     }
 }
