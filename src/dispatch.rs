@@ -11,8 +11,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::config::Networks;
 use crate::memo::{Leave, Memo, Owner, Promise, Unfit};
-use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, ReplySink, Service, Step};
-use crate::plugin::{Access, Answer, Catalogue, Core, Follower, Outcome, Plugin, Request, Runner, Target, refuse};
+use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, Occasion, ReplySink, Service, Step};
+use crate::plugin::{
+    Access, Answer, Catalogue, Core, Follower, Outcome, Plugin, Request, Runner, Target, detached_frame, refuse,
+};
 use crate::readiness::ReadinessCell;
 use crate::remoting::{Command, FrameError, ResponseCode, SerializeType, VERSION_BEFORE_GO_AWAY};
 use crate::route::ConnectionId;
@@ -75,6 +77,7 @@ impl GuestSlots {
 /// A request on its way to the lane, with the catalogue that it began with.
 pub(crate) struct LaneRequest {
     request: Request,
+    occasion: Occasion,
     catalogue: Arc<Catalogue>,
     weight: usize,
 }
@@ -86,12 +89,13 @@ impl LaneRequest {
     fn new(
         frame: Bytes,
         command: Command,
-        caller: &Connection,
+        (caller, occasion): (&Connection, Occasion),
         catalogue: &Arc<Catalogue>,
     ) -> Result<Self, FrameError> {
         let weight = frame.len();
         let command = if weight < FRAME_KEPT_MIN { Command::decode(Bytes::copy_from_slice(&frame))? } else { command };
-        Ok(Self { request: Request { command, caller: caller.clone() }, catalogue: Arc::clone(catalogue), weight })
+        let request = Request { command, caller: caller.clone() };
+        Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), weight })
     }
 }
 
@@ -138,6 +142,16 @@ impl Service for Worker {
     }
 
     fn call(&mut self, frame: Bytes, connection: &Connection, out: &mut BytesMut) -> Step<LaneRequest> {
+        self.call_again(frame, Occasion::Arrived, connection, out)
+    }
+
+    fn call_again(
+        &mut self,
+        frame: Bytes,
+        occasion: Occasion,
+        connection: &Connection,
+        out: &mut BytesMut,
+    ) -> Step<LaneRequest> {
         let command = match Command::decode(frame.clone()) {
             Ok(command) => command,
             Err(error) => return Step::Close(CloseReason::Undecodable(error.to_string().into())),
@@ -166,13 +180,14 @@ impl Service for Worker {
         }
         let plugin = &self.catalogue.plugins()[target.plugin];
         if !target.wants_worker() || !plugin.may_run_on_worker() {
-            return match LaneRequest::new(frame, command, connection, &self.catalogue) {
+            return match LaneRequest::new(frame, command, (connection, occasion), &self.catalogue) {
                 Ok(job) => Step::Lane(job),
                 Err(error) => Step::Close(CloseReason::Undecodable(error.to_string().into())),
             };
         }
         let is_oneway = command.is_oneway();
         let start = out.len();
+        self.runner.on(occasion);
         match self.runner.answer(target, command, connection, out) {
             Answer::Done => {
                 if !is_oneway && let Some(memo) = &mut self.memo {
@@ -192,6 +207,10 @@ impl Service for Worker {
                     let _ = sender.send(reply);
                 });
                 Step::Later(Box::pin(async move { receiver.await.unwrap_or_default() }))
+            }
+            Answer::Again(wish, frame) => {
+                self.gate.core.waiting.wait(*wish, frame, connection.reply_sink());
+                Step::Done
             }
         }
     }
@@ -240,11 +259,12 @@ impl LaneService for Lane {
     type Job = LaneRequest;
 
     fn run(&mut self, job: LaneRequest, sink: ReplySink) {
-        let LaneRequest { request, catalogue, .. } = job;
+        let LaneRequest { request, occasion, catalogue, .. } = job;
         if !Arc::ptr_eq(&catalogue, &self.catalogue) {
             self.change_over(catalogue);
         }
-        self.answer(request, sink);
+        self.runner.on(occasion);
+        self.answer(request, occasion, sink);
         // One that began long ago keeps nothing of that time here.
         self.look_around();
     }
@@ -257,6 +277,7 @@ impl LaneService for Lane {
     }
 
     fn connection_closed(&mut self, id: ConnectionId) {
+        self.core.waiting.forget(id);
         let Some(connection) = self.core.registrants.take(id) else { return };
         let removed = self.core.routes.disconnect(&connection);
         self.core.changes.disconnected.add(removed.len());
@@ -276,14 +297,19 @@ impl Lane {
         self.catalogue = catalogue;
     }
 
-    fn answer(&mut self, request: Request, sink: ReplySink) {
+    fn answer(&mut self, request: Request, occasion: Occasion, sink: ReplySink) {
         let mut out = BytesMut::new();
         let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
         let Request { command, caller } = request;
         let target = self.catalogue.target(command.code).expect("the worker found one in this very catalogue");
-        let answer = || self.runner.answer(target, command, &caller, &mut out);
+        let mut command = Some(command);
+        let mut answer = || {
+            let command = command.take().expect("it is answered once");
+            self.runner.answer(target, command, &caller, &mut out)
+        };
         let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
         let Some(answered) = answered else {
+            let Some(sink) = put_off(&self.core, command, occasion, sink) else { return };
             self.runner.tally().request(target.place, Outcome::Busy);
             if !is_oneway {
                 let remark = "too many calls of plugins are under way; try again";
@@ -294,6 +320,16 @@ impl Lane {
         match answered {
             Answer::Done => sink.send(out.freeze()),
             Answer::Later(pending) => pending.then(&self.core, move |reply| sink.send(reply)),
+            Answer::Again(wish, frame) => self.core.waiting.wait(*wish, frame, sink),
         }
+    }
+}
+
+/// Many wake up together, and one that has waited so long waits a moment more; gives the sink back of any other.
+fn put_off(core: &Core, command: Option<Command>, occasion: Occasion, sink: ReplySink) -> Option<ReplySink> {
+    let frame = command.filter(|_| occasion != Occasion::Arrived).as_ref().and_then(detached_frame);
+    match frame {
+        Some(frame) => core.waiting.put_off(frame, occasion, sink).err(),
+        None => Some(sink),
     }
 }

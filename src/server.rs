@@ -25,7 +25,7 @@ use crate::net::tls::{self, TlsError};
 use crate::net::{Connections, Listener, LogLimit, Server};
 use crate::notify::Notifier;
 use crate::plugin::{
-    Board, CatalogueError, Changes, Core, Generations, Registrants, Reloader, Runner, RunnerTerms, Watch,
+    Board, CatalogueError, Changes, Core, Generations, Registrants, Reloader, Runner, RunnerTerms, Watch, Watcher,
 };
 use crate::portions::{body_limits, lane_threads, net_config, threads, upstreams};
 use crate::readiness::{Readiness, ReadinessCell};
@@ -96,6 +96,7 @@ pub struct Running {
     connections: Connections,
     serving: Option<Server>,
     scan: Option<Scan>,
+    waiting: Option<Watcher>,
     address_server: Option<AddressServer>,
     reload: Option<tls::Reload>,
     admin: Option<Admin>,
@@ -145,6 +146,9 @@ impl NameServer {
             settings,
             started: clock.now(),
             body_limits: body_limits(&config),
+            kept: Default::default(),
+            custom: Default::default(),
+            waiting: Default::default(),
             upstreams: Upstreams::start(upstreams(&config), outgoing_tls)?,
             clock,
         });
@@ -186,6 +190,7 @@ impl NameServer {
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
+        let waiting = Watcher::start(Arc::clone(&core))?;
         let address_server = AddressServer::start(&core, &config.cluster_test)?;
         let interval = config.tls.reload_interval;
         let certificates = certificates.filter(|_| !interval.is_zero());
@@ -215,6 +220,7 @@ impl NameServer {
             connections: serving.connections(),
             serving: Some(serving),
             scan: Some(scan),
+            waiting: Some(waiting),
             address_server,
             reload,
         })
@@ -349,6 +355,11 @@ impl Running {
         self.board.statuses().to_vec()
     }
 
+    /// Requests that wait until a route changes.
+    pub fn requests_waiting(&self) -> usize {
+        self.core.waiting.count()
+    }
+
     /// The newest generation of the plugins that every thread has changed over to.
     pub fn plugin_generation(&self) -> u64 {
         self.generations.active()
@@ -370,6 +381,7 @@ impl Running {
         }
         self.core.notifier.close();
         self.readiness.send_away();
+        self.core.waiting.stop();
         Some(switches.shutdown_wait_time)
     }
 
@@ -387,12 +399,14 @@ impl Running {
     fn stop_parts(&mut self) {
         self.readiness.stop();
         self.core.notifier.close();
+        self.core.waiting.stop();
         drop((self.scan.take(), self.reload.take()));
         drop(self.address_server.take());
         if let Some(serving) = self.serving.take() {
             serving.stop();
             self.core.kv.close();
         }
+        drop(self.waiting.take());
         // After what has a bound: it may be compiling, or wait for a directory.
         drop(self.plugins_watch.take());
         // Last, so that whoever watches sees it stop.

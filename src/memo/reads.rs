@@ -31,6 +31,8 @@ pub(crate) enum Unfit {
     Peer,
     /// Somebody asked for the time.
     Clock,
+    /// Somebody asked for what the plugin keeps.
+    State,
     /// The call changed something.
     Wrote,
     /// The reply waits for the disk or for another name server.
@@ -119,6 +121,7 @@ impl Unfit {
         match self {
             Self::Peer => "peer",
             Self::Clock => "clock",
+            Self::State => "state",
             Self::Wrote => "wrote",
             Self::Waits => "waits",
             Self::Failed => "failed",
@@ -128,6 +131,6 @@ impl Unfit {
     }
 
     /// Every reason, in the order of their numbers.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Peer, Self::Clock, Self::Wrote, Self::Waits, Self::Failed, Self::NoPromise, Self::TooMuch];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Peer, Self::Clock, Self::State, Self::Wrote, Self::Waits, Self::Failed, Self::NoPromise, Self::TooMuch];
 }

@@ -1,5 +1,6 @@
 //! What other threads may touch of a connection: a flag, a few counters, and the replies that come from elsewhere.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
@@ -11,7 +12,7 @@ use bytes::Bytes;
 
 use super::config::NetConfig;
 use super::lock;
-use super::service::CloseReason;
+use super::service::{CloseReason, Occasion};
 use super::usage::Totals;
 use crate::route::ConnectionId;
 
@@ -49,7 +50,7 @@ impl Connection {
         .await;
         let mut replies = Vec::new();
         // Nobody signals a connection that no worker knows.
-        let _ = self.link.take_mail(&mut replies);
+        drop(self.link.take_mail(&mut replies));
         // No lane queue waits for room here.
         let _ = self.link.sent(replies.iter().map(Bytes::len).sum());
         replies
@@ -115,6 +116,14 @@ impl ReplySink {
         self.link.post([head, body]);
     }
 
+    /// Has a frame of this connection handled once more, by [`Service::call_again`], which makes the reply; nothing
+    /// happens when the connection has closed.
+    ///
+    /// [`Service::call_again`]: super::Service::call_again
+    pub fn again(self, frame: Bytes, occasion: Occasion) {
+        self.link.post_again(frame, occasion);
+    }
+
     /// Which connection asked.
     pub fn connection(&self) -> ConnectionId {
         self.link.id
@@ -161,10 +170,15 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct Inbox {
     replies: Vec<Bytes>,
+    /// Frames that are handled once more; few connections ever have any.
+    again: Option<Box<Again>>,
     signal: Option<Signal>,
     waker: Option<Waker>,
     closed: bool,
 }
+
+/// Frames that are handled once more, and why.
+pub(super) type Again = VecDeque<(Bytes, Occasion)>;
 
 /// What a connection is told to do.
 #[derive(Clone, Debug)]
@@ -213,6 +227,15 @@ impl Link {
         self.notify(inbox);
     }
 
+    fn post_again(&self, frame: Bytes, occasion: Occasion) {
+        let mut inbox = lock(&self.inbox);
+        if inbox.closed {
+            return;
+        }
+        inbox.again.get_or_insert_default().push_back((frame, occasion));
+        self.notify(inbox);
+    }
+
     /// The first close wins; a close replaces a drain.
     pub(super) fn signal(&self, signal: Signal) {
         let mut inbox = lock(&self.inbox);
@@ -251,13 +274,13 @@ impl Link {
     }
 
     /// Moves the replies out; they stay unsent until [`Link::sent`] says otherwise.
-    pub(super) fn take_mail(&self, replies: &mut impl Extend<Bytes>) -> Option<Signal> {
+    pub(super) fn take_mail(&self, replies: &mut impl Extend<Bytes>) -> (Option<Signal>, Option<Box<Again>>) {
         let mut inbox = lock(&self.inbox);
         self.mail.store(false, Relaxed);
         replies.extend(inbox.replies.drain(..));
         // An idle connection keeps no buffer.
         inbox.replies.shrink_to(8);
-        inbox.signal.take()
+        (inbox.signal.take(), inbox.again.take())
     }
 
     /// From now on replies are forgotten. What is unsent must be given back with [`Link::sent`].
@@ -267,6 +290,7 @@ impl Link {
         inbox.closed = true;
         inbox.waker = None;
         inbox.replies = Vec::new();
+        inbox.again = None;
         self.unsent.load(SeqCst)
     }
 

@@ -57,7 +57,7 @@ pub use config::NetConfig;
 pub use link::{Connection, OpenFlag, ReplySink};
 pub use listener::{Listener, Server};
 pub use memory::MemoryPeer;
-pub use service::{CloseReason, LaneJob, LaneService, Service, Step};
+pub use service::{CloseReason, LaneJob, LaneService, Occasion, Service, Step};
 pub use usage::{Turns, Usage, WorkerUsage};
 pub use worker::Connections;
 

@@ -20,6 +20,17 @@ pub trait Service: 'static {
     /// copies it. A panic is taken back: what this call appended is cut off, and the connection is closed.
     fn call(&mut self, frame: Bytes, connection: &Connection, out: &mut BytesMut) -> Step<Self::Job>;
 
+    /// Handles a frame once more, because somebody [asked](ReplySink::again) for it.
+    fn call_again(
+        &mut self,
+        frame: Bytes,
+        _occasion: Occasion,
+        connection: &Connection,
+        out: &mut BytesMut,
+    ) -> Step<Self::Job> {
+        self.call(frame, connection, out)
+    }
+
     /// Appends the reply to one complete frame if it is known without handling the frame; false leaves `out` alone, and
     /// the frame is then handled.
     fn recall(&mut self, _frame: &[u8], _connection: &Connection, _out: &mut BytesMut) -> bool {
@@ -49,6 +60,20 @@ pub enum Step<J> {
     Later(Pin<Box<dyn Future<Output = Bytes>>>),
     /// The connection is closed, with no reply to this frame.
     Close(CloseReason),
+}
+
+/// On what occasion a frame is handled.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Occasion {
+    /// It has arrived.
+    #[default]
+    Arrived,
+    /// It waited for something, which has happened.
+    Happened,
+    /// It has waited for as long as it may.
+    TimedOut,
+    /// It has waited, and the server stops.
+    Stopping,
 }
 
 /// A job of the write lane.

@@ -110,6 +110,7 @@ impl Workshop {
             }
         }
         let notices = loader.notices_in_use();
+        self.core.waiting.set_max(config.waiting_max);
         let Loader { plugins, codes, .. } = loader;
         let chain = chain(&plugins, config, policies)?;
         let terms = Terms {
@@ -220,6 +221,8 @@ impl Loader<'_> {
     /// that is known of it; or a new one.
     fn plugin(&self, component: &Arc<Examined>, origin: Origin, rights: Rights) -> Arc<Plugin> {
         let memory_max = self.config.memory_max.as_usize();
+        let (core, name) = (&self.workshop.core, Arc::from(component.manifest.name.as_str()));
+        let kept = core.kept.of(&name, self.config.state_max.as_usize());
         let is_it = |plugin: &&Arc<Plugin>| {
             plugin.component.digest == component.digest
                 && plugin.origin == origin
@@ -230,7 +233,8 @@ impl Loader<'_> {
         let known = self.previous.and_then(|previous| previous.plugins().iter().find(is_it));
         known.cloned().unwrap_or_else(|| {
             let counted = (self.number, &*self.workshop.tallies);
-            Arc::new(Plugin::new(component, origin, rights, memory_max, counted))
+            let owned = (kept, core.custom.of(&name, &component.manifest.metrics));
+            Arc::new(Plugin::new(component, origin, rights, memory_max, counted, owned))
         })
     }
 

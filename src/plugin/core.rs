@@ -10,8 +10,11 @@ use crate::notify::Notifier;
 use crate::route::{Millis, RouteTable};
 use crate::upstream::Upstreams;
 
+use super::custom::CustomByName;
+use super::kept::KeptByName;
 use super::registrants::Registrants;
 use super::tally::Changes;
+use super::waiting::Waiting;
 
 /// The parts of the server that plugins work on, shared by all of them.
 pub struct Core {
@@ -33,6 +36,12 @@ pub struct Core {
     pub started: Millis,
     /// Bounds on registration bodies.
     pub body_limits: Limits,
+    /// What plugins keep.
+    pub(crate) kept: KeptByName,
+    /// What plugins count for themselves.
+    pub(crate) custom: CustomByName,
+    /// Requests that wait until a route changes.
+    pub(crate) waiting: Waiting,
     /// The name servers that `reply.forward` may ask.
     pub upstreams: Upstreams,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
+use super::waiting::Wish;
 use crate::body::route::Style;
 use crate::remoting::Fields;
 
@@ -22,6 +23,8 @@ pub(crate) struct Draft {
     pub(crate) when_durable: bool,
     /// Ask this upstream first, and send the draft only if it does not answer.
     pub(crate) forward: Option<String>,
+    /// Forget the draft, and call the plugin again when this has come true.
+    pub(crate) when_changed: Option<Wish>,
 }
 
 /// The body of a reply that is not encoded yet.
@@ -52,6 +55,7 @@ impl Default for Draft {
             body: DraftBody::Empty,
             when_durable: false,
             forward: None,
+            when_changed: None,
         }
     }
 }

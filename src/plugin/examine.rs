@@ -35,6 +35,9 @@ impl Examined {
             memory: Arc::new(SharedMemory::new(memory_max)),
             log: Arc::default(),
             marks: Arc::default(),
+            kept: Arc::default(),
+            generation: 0,
+            custom: Arc::default(),
         };
         let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
         let manifest = Manifest::parse(&text)?;

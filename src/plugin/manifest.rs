@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 
+use super::custom::{self, MetricEntry};
 use super::group_marks::GroupMark;
 use crate::config::Grant;
 use crate::notify::Form;
@@ -49,6 +50,9 @@ pub(crate) struct Manifest {
     /// What the server tells brokers of changes in the tables that processors write.
     #[serde(default, rename = "notice")]
     pub(crate) notices: Vec<Form>,
+    /// What it counts for itself.
+    #[serde(default)]
+    pub(crate) metrics: Vec<MetricEntry>,
     /// When it has a say, and what it is told of each group (policies).
     #[serde(default)]
     pub(crate) policy: PolicyEntry,
@@ -205,7 +209,8 @@ impl Manifest {
         // These reach logs and remarks.
         let codes = self.codes.iter().map(|entry| &entry.name);
         let notices = self.notices.iter().map(|form| &form.name);
-        for text in [&self.version, &self.description].into_iter().chain(codes).chain(notices) {
+        let helps = self.metrics.iter().map(|metric| &metric.help);
+        for text in [&self.version, &self.description].into_iter().chain(codes).chain(notices).chain(helps) {
             if text.len() > TEXT_LINE_MAX || text.chars().any(char::is_control) {
                 let shown: String = text.chars().take(NAME_MAX).collect();
                 return invalid(format!("{shown:?}: texts are single lines of at most {TEXT_LINE_MAX} bytes"));
@@ -228,7 +233,8 @@ impl Manifest {
                 return invalid(format!("request code {} appears twice", entry.code));
             }
         }
-        self.check_marks().or_else(|| self.check_notices()).map_or(Ok(()), invalid)
+        let fault = self.check_marks().or_else(|| self.check_notices()).or_else(|| custom::fault(&self.metrics));
+        fault.map_or(Ok(()), invalid)
     }
 
     /// What is wrong with the marks.

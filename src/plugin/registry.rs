@@ -13,9 +13,11 @@ use hashbrown::HashMap;
 
 use super::check::Check;
 use super::core::Core;
+use super::custom::Custom;
 use super::examine::Examined;
 use super::glance::Glance;
 use super::group_marks::GroupMark;
+use super::kept::Kept;
 use super::manifest::{CodeEntry, Kind, Manifest, Run};
 use super::pace::Pace;
 use super::tally::Tallies;
@@ -64,6 +66,8 @@ pub(crate) struct Plugin {
     memory: Arc<SharedMemory>,
     log: Arc<LogBudget>,
     marks: Arc<[GroupMark]>,
+    kept: Arc<Kept>,
+    pub(crate) custom: Arc<Custom>,
     pace: Pace,
     /// It promised to be pure, and is not.
     broke_its_promise: AtomicBool,
@@ -168,6 +172,7 @@ impl Plugin {
         rights: Rights,
         memory_max: usize,
         (since, tallies): (u64, &Tallies),
+        (kept, custom): (Arc<Kept>, Arc<Custom>),
     ) -> Self {
         let component = Arc::clone(component);
         let mut manifest = component.manifest.clone();
@@ -189,6 +194,8 @@ impl Plugin {
             memory: Arc::new(SharedMemory::new(memory_max)),
             log: Arc::default(),
             marks: manifest.policy.marks.as_slice().into(),
+            kept,
+            custom,
             pace: Pace::default(),
             broke_its_promise: AtomicBool::new(false),
             manifest,
@@ -223,6 +230,11 @@ impl Plugin {
         self.broke_its_promise.store(true, Relaxed);
     }
 
+    /// What all that it keeps takes up.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.bytes()
+    }
+
     /// What it wants and has not got.
     pub(super) fn denied(&self) -> Vec<&'static str> {
         let wanted = self.manifest.grants.iter();
@@ -239,6 +251,9 @@ impl Plugin {
             memory: Arc::clone(&self.memory),
             log: Arc::clone(&self.log),
             marks: Arc::clone(&self.marks),
+            kept: Arc::clone(&self.kept),
+            generation: self.since,
+            custom: Arc::clone(&self.custom),
         }
     }
 }

@@ -13,15 +13,16 @@ use super::core::Core;
 use super::draft::{Draft, DraftBody};
 use super::encode;
 use super::glance::{Glance, Sight, Verdict};
+use super::pending::{self, Pending};
 use super::registry::{Catalogue, Plugin, PolicySlot, Target, Terms};
 use super::request::Request;
 use super::tally::{Outcome, Tally};
 use super::view::RouteView;
+use super::waiting::Wish;
 use super::wasm::{Call, CallError, Handling, Instance, Part};
 use crate::config::{PolicyFailure, Snapshot};
-use crate::kv::Writes;
 use crate::memo::{Fact, Reads, Unfit};
-use crate::net::{Connection, LogLimit};
+use crate::net::{Connection, LogLimit, Occasion};
 use crate::remoting::{Command, ResponseCode, SerializeType};
 use crate::route::Route;
 use crate::tally::Apart;
@@ -64,6 +65,8 @@ pub(crate) struct Runner {
     reads: Option<Box<Reads>>,
     /// A plugin failed while it made the last reply, and its caller is told so.
     failed: bool,
+    /// Why the next request is answered.
+    occasion: Occasion,
     tally: Arc<Apart<Tally>>,
 }
 
@@ -73,20 +76,8 @@ pub(crate) enum Answer {
     Done,
     /// The reply has to wait for a disk or for another name server.
     Later(Box<Pending>),
-}
-
-/// A reply that waits. No thread does.
-pub(crate) struct Pending {
-    opaque: i32,
-    serialize_type: SerializeType,
-    /// What is sent when all goes well (the disk), or when it does not (the upstream).
-    reply: Bytes,
-    wait: Wait,
-}
-
-enum Wait {
-    Durable(Writes),
-    Upstream { name: String, command: Command },
+    /// The request has to wait until its wish comes true, and is then to be answered anew.
+    Again(Box<Wish>, Bytes),
 }
 
 impl Runner {
@@ -95,8 +86,8 @@ impl Runner {
         let instances = std::iter::repeat_with(|| None).take(catalogue.plugins().len()).collect();
         let failures = LogLimit::new(FAILURE_LINES_MAX, Duration::from_secs(1));
         let tally = catalogue.tallies().join();
-        let (spare, reads, failed) = Default::default();
-        Self { catalogue, core, limits, instances, spare, reads, failed, failures, tally }
+        let (spare, reads, failed, occasion) = Default::default();
+        Self { catalogue, core, limits, instances, spare, reads, failed, occasion, failures, tally }
     }
 
     /// From the next call on, it is another catalogue that counts. Nothing is kept of plugins that are not in it.
@@ -124,6 +115,11 @@ impl Runner {
     /// Appends a refusal.
     pub(crate) fn refuse(&self, code: ResponseCode, remark: &str, opaque: i32, out: &mut BytesMut) {
         encode::refuse(code, remark, opaque, self.limits.serialize_type, out);
+    }
+
+    /// The next request to be answered has waited.
+    pub(crate) fn on(&mut self, occasion: Occasion) {
+        self.occasion = occasion;
     }
 
     /// Lets the plugin of `target` answer, and appends the reply to `out`.
@@ -223,15 +219,12 @@ impl Runner {
 
     fn reply(&mut self, opaque: i32, request: Request, handling: &mut Handling, out: &mut BytesMut) -> Answer {
         let serialize_type = self.limits.serialize_type;
-        let wait = match &handling.draft {
-            Draft { forward: Some(name), .. } => {
-                detached(&request.command).map(|command| Wait::Upstream { name: name.clone(), command })
-            }
-            // Without a write there is nothing to wait for.
-            Draft { when_durable: true, .. } => handling.writes.take().map(Wait::Durable),
-            _ => None,
-        };
-        let Some(wait) = wait else {
+        if let Some(wish) = handling.draft.when_changed.take()
+            && let Some(frame) = pending::detached_frame(&request.command)
+        {
+            return Answer::Again(Box::new(wish), frame);
+        }
+        let Some(wait) = pending::wait(handling, &request.command) else {
             self.encode(request, handling, out);
             return Answer::Done;
         };
@@ -247,6 +240,7 @@ impl Runner {
             self.spare.take().unwrap_or_else(|| Box::new(Handling::new(false, self.limits.reply_size_max)));
         // A plugin may still be in the lane with a code that asks for a worker; it must not lose a right later.
         handling.may_write = self.limits.may_write && !target.wants_worker();
+        handling.occasion = self.occasion;
         let reads = self.reads.take().unwrap_or_default();
         let (call, outcome) = self.enter(plugin, Call { request, reads, part: Part::Handle(handling) });
         let Call { request, reads, part: Part::Handle(mut handling) } = call else {
@@ -438,46 +432,11 @@ impl Limits {
     }
 }
 
-/// A copy with a buffer of its own: the command shares the read buffer of its worker, which must not wait with it.
-fn detached(command: &Command) -> Option<Command> {
-    let mut copy = BytesMut::new();
-    command.encode(SerializeType::Json, &mut copy).ok()?;
-    Command::decode(copy.freeze()).ok()
-}
-
 /// What a client may know of a plugin's failure; the log knows the rest.
 fn public_reason(error: &CallError) -> &'static str {
     match error {
         CallError::Deadline => "it missed its deadline",
         CallError::Trap(_) | CallError::Spent => "it failed",
         CallError::Instantiate(_) => "it could not be started",
-    }
-}
-
-impl Pending {
-    /// Calls `done` with the reply, once, when there is one: at once on this thread, or later on another.
-    pub(crate) fn then(self, core: &Core, done: impl FnOnce(Bytes) + Send + 'static) {
-        let Self { opaque, serialize_type, reply, wait } = self;
-        let encoded = move |draft: &Draft| {
-            let mut out = BytesMut::new();
-            encode::reply(draft, opaque, serialize_type, &mut out);
-            out.freeze()
-        };
-        match wait {
-            Wait::Durable(writes) => writes.then(move |outcome| match outcome {
-                Ok(()) => done(reply),
-                Err(error) => {
-                    let remark = format!("not stored: {}", error.reason());
-                    done(encoded(&Draft::failure(ResponseCode::SYSTEM_ERROR.0, remark)));
-                }
-            }),
-            Wait::Upstream { name, command } => {
-                let answered = move |answer: Option<Command>| match answer {
-                    None => done(reply),
-                    Some(answer) => done(encode::relay(&answer, opaque, serialize_type)),
-                };
-                core.upstreams.ask(name, command, Box::new(answered));
-            }
-        }
     }
 }

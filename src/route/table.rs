@@ -1,7 +1,8 @@
 //! The one way into the tables: who may write, and how readers see it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -25,7 +26,12 @@ pub struct RouteTable {
     /// free what only it holds, which may be every topic; kept here, that is always a writer.
     retired: Mutex<Vec<Arc<Tables>>>,
     watch: Watch,
+    listener: Listener,
 }
+
+/// Who hears of every publication.
+#[derive(Default)]
+struct Listener(OnceLock<Box<dyn Fn() + Send + Sync>>);
 
 /// A registration, and where and when it came.
 pub(super) struct Asked<'a> {
@@ -53,7 +59,12 @@ pub(super) struct Expiry {
 impl RouteTable {
     /// Empty tables.
     pub fn new() -> Self {
-        Self { root: ArcSwap::from_pointee(Tables::new()), retired: Mutex::default(), watch: Watch::default() }
+        Self {
+            root: ArcSwap::from_pointee(Tables::new()),
+            retired: Mutex::default(),
+            watch: Watch::default(),
+            listener: Listener::default(),
+        }
     }
 
     /// Publishes tables that no verb would leave behind.
@@ -64,6 +75,11 @@ impl RouteTable {
         tables.routes = tables.generation;
         damage(&mut tables);
         self.root.store(Arc::new(tables));
+    }
+
+    /// Has `listener` called after each publication, by whoever published, so it must be quick. The first one stays.
+    pub(crate) fn tell(&self, listener: impl Fn() + Send + Sync + 'static) {
+        let _ = self.listener.0.set(Box::new(listener));
     }
 
     /// The tables at this moment.
@@ -251,6 +267,9 @@ impl RouteTable {
     fn publish(&self, draft: Draft, mut retired: MutexGuard<'_, Vec<Arc<Tables>>>) {
         if let Some(tables) = draft.finish() {
             retired.push(self.root.swap(Arc::new(tables)));
+            if let Some(listener) = self.listener.0.get() {
+                listener();
+            }
         }
         free(retired);
     }
@@ -275,6 +294,12 @@ impl Asked<'_> {
         let mut draft = Draft::of(base);
         let registered = register::apply(&mut draft, &self.registration, &self.told, self.from.id(), self.now)?;
         Ok((draft, registered))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listener").field(&self.0.get().is_some()).finish()
     }
 }
 

@@ -9,11 +9,16 @@ use std::path::{Path, PathBuf};
 use fingerpost::remoting::Command;
 use sha2::{Digest, Sha256};
 
-use crate::guests::{drop_in_bytes, register};
+use crate::guests::{component, drop_in_bytes, log, register, with_text};
 use crate::harness::{Ask, Client, Server};
 
 const CALL_EVERYTHING: i32 = 9400;
 const GLANCE: i32 = 9401;
+
+/// Every version that was ever published, and a component of it is committed.
+const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
+/// The newest of them, which is that of `wit/`.
+const NEWEST: &str = VERSIONS[VERSIONS.len() - 1];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,8 +63,12 @@ fn assert_told(reply: &Command, lines: &[&str]) {
 }
 
 #[test]
-fn a_component_built_against_0_1_0_runs_for_ever() {
-    let (server, _brokers) = start("0.1.0");
+fn a_component_built_against_an_earlier_version_runs_for_ever() {
+    VERSIONS.into_iter().for_each(everything_is_answered);
+}
+
+fn everything_is_answered(version: &str) {
+    let (server, _brokers) = start(version);
     let mut client = server.client();
 
     let read = client.ask(call("read").body("abcd"));
@@ -106,8 +115,12 @@ fn a_component_built_against_0_1_0_runs_for_ever() {
 }
 
 #[test]
-fn a_glance_built_against_0_1_0_is_taken_for_ever() {
-    let (server, _brokers) = start("0.1.0");
+fn a_glance_built_against_an_earlier_version_is_taken_for_ever() {
+    VERSIONS.into_iter().for_each(a_glance_is_taken);
+}
+
+fn a_glance_is_taken(version: &str) {
+    let (server, _brokers) = start(version);
     let mut client = server.client();
     let glance = || Ask::new(GLANCE).field("topic", "T").field("call", "route");
 
@@ -121,8 +134,12 @@ fn a_glance_built_against_0_1_0_is_taken_for_ever() {
 }
 
 #[test]
-fn a_policy_built_against_0_1_0_has_its_say_for_ever() {
-    let (server, _brokers) = start("0.1.0");
+fn a_policy_built_against_an_earlier_version_has_its_say_for_ever() {
+    VERSIONS.into_iter().for_each(a_policy_has_its_say);
+}
+
+fn a_policy_has_its_say(version: &str) {
+    let (server, _brokers) = start(version);
 
     let reply = server.client().ask(lookup().field("contract", "b"));
 
@@ -134,8 +151,97 @@ fn a_policy_built_against_0_1_0_has_its_say_for_ever() {
 }
 
 #[test]
+fn what_0_1_1_brought_is_there_for_ever() {
+    let (server, _brokers) = start("0.1.1");
+    let mut client = server.client();
+
+    let told = client.ask(call("keep"));
+
+    assert_told(
+        &told,
+        &[
+            "called on Occasion::Arrived",
+            "route version 0 true",
+            "put Ok(())",
+            "get Some([118]) None",
+            "swap Ok(true)",
+            "no swap Ok(false)",
+            "delete Ok(())",
+            "increment Ok(5) Ok(4)",
+            "invalid Err(StateError::Invalid(",
+        ],
+    );
+    assert_told(&client.ask(call("wait")), &["called on Occasion::TimedOut Err(WriteError::Invalid("]);
+}
+
+/// The newest components, as if they had been built against another version: nothing else in them is changed.
+fn rebuilt(role: &str, version: &str) -> Vec<u8> {
+    let path = root().join(format!("tests/data/contract/{NEWEST}/{role}.wasm"));
+    let name = |version: &str| format!("@{version}");
+    with_text(fs::read(path).expect("it is committed"), &name(NEWEST), &name(version))
+}
+
+/// What a server says about a component that it does not use.
+fn refused(role: &str, bytes: &[u8]) -> String {
+    log();
+    let server = Server::start_with(|_, home| drop_in_bytes(home, &format!("{role}.wasm"), bytes));
+    let path = server.home().join("plugins").join(format!("{role}.wasm")).display().to_string();
+    let lines = log().lines(&["plugin rejected", &path]);
+    assert_eq!(server.client().ask(Ask::new(CALL_EVERYTHING)).code, 3);
+    lines.into_iter().next().expect("the log says why")
+}
+
+#[test]
+fn a_component_of_a_later_patch_version_runs_if_it_imports_no_more_than_there_is() {
+    let server = Server::start_with(|config, home| {
+        for role in ["processor", "policy"] {
+            drop_in_bytes(home, &format!("{role}.wasm"), &rebuilt(role, "0.1.9"));
+        }
+        config.policies.chain = vec!["contract-policy".to_owned()];
+    });
+    let mut client = server.client();
+    register(&mut client, "b", r#""T":{"topicName":"T","perm":6},"U":{"topicName":"U"}"#);
+
+    assert_told(&client.ask(call("keep")), &["put Ok(())"]);
+    assert!(text(&client.ask(lookup().field("contract", "b"))).contains(r#""brokerAddrs":{"7":"b:10911"}"#));
+}
+
+#[test]
+fn a_component_of_a_later_patch_version_that_imports_more_is_refused_by_the_name_of_the_function() {
+    let newer = with_text(rebuilt("processor", "0.1.9"), "when-durable", "when-durabla");
+
+    let line = refused("processor", &newer);
+
+    for told in ["fingerpost:nameserver/reply@0.1.9", "when-durabla", "0.1.9 of the contract", NEWEST] {
+        assert!(line.contains(told), "{told:?} is not in {line}");
+    }
+}
+
+#[test]
+fn a_component_of_another_minor_version_is_refused_with_the_versions_that_are_served() {
+    for role in ["processor", "policy"] {
+        let line = refused(role, &rebuilt(role, "0.2.0"));
+
+        let told = format!("it was built against fingerpost:nameserver@0.2.0; this server serves 0.1.0 to {NEWEST}");
+        assert!(line.contains(&told), "{line}");
+    }
+}
+
+#[test]
+fn the_committed_components_are_what_their_sources_make_now() {
+    for (role, guest) in [("processor", "contract-processor"), ("policy", "contract-policy")] {
+        let path = root().join(format!("tests/data/contract/{NEWEST}/{role}.wasm"));
+        let committed = fs::read(path).expect("it is committed");
+        // Another compiler makes other bytes, which are tested in their own place.
+        if Path::new(env!("FINGERPOST_EMBEDDED_GUESTS")) == root().join("plugins") {
+            assert!(committed == component(guest), "copy tests/guests/{guest}.wasm to tests/data/contract/{NEWEST}");
+        }
+    }
+}
+
+#[test]
 fn the_frozen_contract_is_as_it_was() {
-    const FROZEN: &str = "9a84ca80777949b0968f3d7178ed7cb4bf0e194b2e40f1b258ef1f1040300936";
+    const FROZEN: &str = "09c8a6d1497effa57551b15b1864d20373c0dedd3077ccd9faef73aa6359b6d2";
     let mut files: Vec<PathBuf> = fs::read_dir(root().join("wit"))
         .expect("it is there")
         .map(|entry| entry.expect("it can be read").path())
@@ -153,8 +259,8 @@ fn the_frozen_contract_is_as_it_was() {
     let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         hash, FROZEN,
-        "wit/ has changed, and 0.1.0 is frozen: components that were built against it must run for ever. Take the change \
-         back; or, if it only adds functions or interfaces, make it a patch version as wit/README.md says, and put the \
-         new hash here"
+        "wit/ has changed, and {NEWEST} is frozen: components that were built against it must run for ever. Take the \
+         change back; or, if it only adds functions or interfaces, make it a patch version as wit/README.md says, and \
+         put the new hash here"
     );
 }

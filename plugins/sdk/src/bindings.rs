@@ -26,7 +26,7 @@ pub mod glance {
         inline: "
             package fingerpost:sdk;
             world glance {
-                export fingerpost:nameserver/glance@0.1.0;
+                export fingerpost:nameserver/glance@0.1.1;
             }
         ",
         world: "fingerpost:sdk/glance",

@@ -31,6 +31,7 @@
 //! |---|---|
 //! | [`request`], [`reply`] | the request being answered, and its answer; there is exactly one of each per call |
 //! | [`routes`], [`kv`], [`settings`], [`clock`], [`log`] | what a plugin may ask the server |
+//! | [`state`], [`metrics`] | what a plugin keeps from one call to the next, and what it counts; since 0.1.1 |
 //! | [`registrations`], [`bodies`] | writing the route tables; bodies that the server decodes, and keeps |
 //! | [`field`] | header fields, read as Java reads them |
 //! | [`java`] | Java's parsing and comparing, without a host |
@@ -38,14 +39,14 @@
 //! | [`route_reply`], [`topic_list`], [`group_json`] | what more than one stock plugin answers with |
 //! | [`code`] | response codes |
 //!
-//! The first two rows of modules, and `route_view`, are generated from the contract in `wit/`, with its comments.
+//! The first four rows of modules, and `route_view`, are generated from the contract in `wit/`, with its comments.
 //!
 //! # What to know before the first plugin
 //!
 //! * A reply begins as code 1, `not set any response code`. Nothing is a success until the plugin says so.
 //! * Data stays in the server unless a plugin asks for it. Asking costs a copy; a handle costs nothing.
 //! * An instance lives for many calls and serves one at a time. A `static` survives a call, but neither a reload nor a
-//!   trap, and every worker thread has an instance of its own: nothing that matters belongs there.
+//!   trap, and every worker thread has an instance of its own: nothing that matters belongs there. [`state`] is for that.
 //! * A panic costs the instance, not the server. Its message is written to the server's log first.
 //! * There is no clock, no random source, no file and no socket but what the contract offers: a component built with
 //!   this crate imports nothing of WASI.
@@ -85,11 +86,11 @@ pub mod topic_list;
 pub use bindings::policy::fingerpost::nameserver::route_view;
 #[cfg(feature = "processor")]
 pub use bindings::processor::fingerpost::nameserver::{
-    bodies, clock, kv, log, registrations, reply, request, routes, settings, types,
+    bodies, clock, kv, log, metrics, registrations, reply, request, routes, settings, state, types,
 };
 // A crate graph that asks for both roles (a check of the whole workspace) gets the processor's; they are alike.
 #[cfg(all(feature = "policy", not(feature = "processor")))]
-pub use bindings::policy::fingerpost::nameserver::{clock, kv, log, request, settings, types};
+pub use bindings::policy::fingerpost::nameserver::{clock, kv, log, metrics, request, settings, types};
 #[cfg(feature = "processor")]
 pub use glance::{Glancing, Sight, Verdict, glance};
 #[cfg(any(feature = "processor", feature = "policy"))]

@@ -4,6 +4,7 @@
 //! part that counts something new adds a row to the table and a line here. What threads count for themselves is in a
 //! [`PerThread`](crate::tally::PerThread) that the part owns, and is summed here.
 
+mod custom;
 mod table;
 mod text;
 
@@ -41,7 +42,7 @@ pub(super) fn text(sources: &Sources) -> String {
     tables(&mut page, &sources.core);
     kv(&mut page, &sources.core);
     process(&mut page);
-    page.into_text()
+    page.into_text() + &custom::text(&sources.generations.current())
 }
 
 fn server(page: &mut Page, sources: &Sources) {
@@ -108,6 +109,12 @@ fn plugins(page: &mut Page, generations: &Generations, board: &Board) {
     page.number("fingerpost_plugin_generations_draining", &[], generations.draining().len() as u64);
     page.number("fingerpost_plugin_reloads_total", &["done"], board.reloaded.get());
     page.number("fingerpost_plugin_reloads_total", &["failed"], board.failed.get());
+    // One that stands in for another may have its name, and then keeps what that one kept.
+    let current = generations.current();
+    let named: BTreeMap<_, _> = current.plugins().iter().map(|plugin| (&plugin.name, plugin)).collect();
+    for (name, plugin) in named {
+        page.number("fingerpost_plugin_state_bytes", &[name], plugin.kept_bytes() as u64);
+    }
 }
 
 fn remembered(page: &mut Page, usage: &MemoUsage) {
@@ -129,6 +136,7 @@ fn remembered(page: &mut Page, usage: &MemoUsage) {
 
 fn tables(page: &mut Page, core: &Core) {
     let (tables, changes) = (core.routes.tables().counts(), &core.changes);
+    page.number("fingerpost_requests_waiting", &[], core.waiting.count() as u64);
     page.number("fingerpost_topics", &[], tables.topics as u64);
     page.number("fingerpost_broker_groups", &[], tables.groups as u64);
     page.number("fingerpost_brokers", &[], tables.brokers as u64);

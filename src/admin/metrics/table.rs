@@ -36,7 +36,7 @@ const fn row(name: &'static str, kind: Kind, labels: &'static [&'static str], he
 
 use Kind::{Counter, Gauge, Histogram};
 
-pub(super) const METRICS: [Metric; 43] = [
+pub(super) const METRICS: [Metric; 45] = [
     row("fingerpost_build_info", Gauge, &["version"], "Always 1; the label tells the version."),
     row("fingerpost_ready", Gauge, &[], "Whether /readyz says yes."),
     row("fingerpost_uptime_seconds", Gauge, &[], "Time since the server began."),
@@ -94,6 +94,13 @@ pub(super) const METRICS: [Metric; 43] = [
         &["outcome"],
         "Changes that led to a new generation (`done`), or could not, so that the old one stayed (`failed`).",
     ),
+    row(
+        "fingerpost_plugin_state_bytes",
+        Gauge,
+        &["plugin"],
+        "What a plugin keeps from one call to the next, as plugins.state-max counts it.",
+    ),
+    row("fingerpost_requests_waiting", Gauge, &[], "Requests that wait until a route changes."),
     row(
         "fingerpost_memo_requests_total",
         Counter,
@@ -164,6 +171,15 @@ A test keeps this table as the server has it.
         let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         text += &format!("| `{name}` | {} | {labels} | {help} |\n", kind.name());
     }
+    text += "\n\
+## Of plugins' own
+
+A plugin may declare metrics in its manifest (`plugins/README.md`, `[[metrics]]`); they come after these. One that it
+calls `NAME` is `fingerpost_plugin_custom_NAME_total` if it is a counter, `fingerpost_plugin_custom_NAME` if it is a
+gauge, and `fingerpost_plugin_custom_NAME_histogram` if it is a histogram. The label `plugin` names the plugin; others
+are those that it declares, at most three, with at most 256 combinations of values; what exceeds them is counted as
+`other`.
+";
     text
 }
 

@@ -36,6 +36,10 @@ pub struct PluginsConfig {
     pub memory_max: ByteSize,
     /// The largest body that a plugin may answer.
     pub reply_size_max: ByteSize,
+    /// What one plugin may keep from one call to the next.
+    pub state_max: ByteSize,
+    /// Requests that may wait until a route changes.
+    pub waiting_max: usize,
     /// `[plugins.files."name.wasm"]`: what single files may do.
     pub files: BTreeMap<String, PluginFile>,
 }
@@ -53,6 +57,8 @@ impl Default for PluginsConfig {
             lane_deadline: Duration::from_secs(5),
             memory_max: ByteSize::mib(64),
             reply_size_max: ByteSize::mib(16),
+            state_max: ByteSize::mib(1),
+            waiting_max: 10_000,
             files: BTreeMap::new(),
         }
     }

@@ -3,6 +3,7 @@
 //! A [`Driver`] is polled as one task. It never waits for one thing alone: while it may not read, because the peer does
 //! not, or the lane is full, it still writes, and listens to the signals of others.
 
+mod later;
 mod open;
 mod share;
 
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::remoting::frame;
 
 use super::lane::Ticket;
-use super::link::{Connection, ReplySink, Signal};
+use super::link::{Again, Connection, Signal};
 use super::opening::Opening;
 use super::outgoing::{Outgoing, WRITE_MAX};
 use super::service::{CloseReason, Service, Step};
@@ -40,6 +41,8 @@ pub(super) struct Driver<S: Service> {
     outgoing: Outgoing,
     /// A job that the lane has no room for yet; nothing more is read until it has.
     waiting: Option<Waiting<S::Job>>,
+    /// Frames that are handled once more, before anything else; none most of the time.
+    again: Option<Box<Again>>,
     /// Replies that are made by futures; none most of the time.
     laters: Option<JoinSet<()>>,
     /// It ran out of room for replies, and goes on when half of it is free.
@@ -96,6 +99,7 @@ impl<S: Service> Driver<S> {
             partial: Partial::default(),
             outgoing: Outgoing::default(),
             waiting: None,
+            again: None,
             laters: None,
             out_of_room: false,
             draining: false,
@@ -131,7 +135,9 @@ impl<S: Service> Driver<S> {
             return Ok(Turn::Yield);
         }
         if self.connection.link.has_mail() {
-            match self.connection.link.take_mail(&mut self.outgoing) {
+            let (signal, again) = self.connection.link.take_mail(&mut self.outgoing);
+            self.handle_later(again);
+            match signal {
                 Some(Signal::Close(reason)) => {
                     // What came with it may still leave, if it leaves at once.
                     let _ = self.write_outgoing();
@@ -149,6 +155,9 @@ impl<S: Service> Driver<S> {
         }
         self.reap_laters(cx)?;
         if self.poll_lane(cx) {
+            return Ok(Turn::Progress);
+        }
+        if self.waiting.is_none() && self.handle_again()? {
             return Ok(Turn::Progress);
         }
         let may_handle = self.may_handle();
@@ -185,9 +194,11 @@ impl<S: Service> Driver<S> {
         // In the order in which a job becomes a delayed reply, and that becomes bytes: what moves on meanwhile is seen.
         self.waiting.is_none()
             && !self.partial.unhandled
+            && self.again.is_none()
             && link.lane_bytes() == 0
             && link.delayed() == 0
             && link.unsent() == 0
+            && !link.has_mail()
     }
 
     // Reading.
@@ -299,20 +310,28 @@ impl<S: Service> Driver<S> {
         if self.opening.is_some() && !self.open(bytes)? {
             return Ok(false);
         }
+        self.in_batch(|driver, worker, out| driver.handle_frames(worker, bytes, out))
+    }
+
+    /// Lets the service handle something, and sends the replies.
+    fn in_batch<T>(
+        &mut self,
+        handle: impl FnOnce(&mut Self, &Worker<S>, &mut BytesMut) -> Result<T, CloseReason>,
+    ) -> Result<T, CloseReason> {
         let worker = Rc::clone(&self.worker);
         let mut out = worker.out.borrow_mut();
         out.clear();
         let begun = worker.with_service(S::look_around);
-        let handled = begun.and_then(|()| self.handle_frames(&worker, bytes, &mut out));
+        let handled = begun.and_then(|()| handle(self, &worker, &mut out));
         let handled = worker.with_service(S::batch_end).and(handled);
         // The frames before a bad one are answered.
         let flushed = self.flush(&mut out);
         if out.capacity() > OUT_KEEP_MAX {
             *out = BytesMut::new();
         }
-        let more = handled?;
+        let handled = handled?;
         flushed?;
-        Ok(more)
+        Ok(handled)
     }
 
     fn handle_frames(
@@ -340,18 +359,23 @@ impl<S: Service> Driver<S> {
                 out.truncate(before);
                 Step::Close(CloseReason::Panicked)
             });
-            match step {
-                Step::Done => {}
-                Step::Body(body) => self.send_with_body(out, body)?,
-                Step::Lane(job) => self.hand_to_lane(job),
-                Step::Later(reply) => self.spawn_later(reply),
-                Step::Close(reason) => return Err(reason),
-            }
+            self.follow(step, out)?;
             if out.len() + self.connection.link.unsent() >= config.unsent_bytes_max {
                 self.flush(out)?;
             }
         }
         Ok(false)
+    }
+
+    fn follow(&mut self, step: Step<S::Job>, out: &mut BytesMut) -> Result<(), CloseReason> {
+        match step {
+            Step::Done => {}
+            Step::Body(body) => self.send_with_body(out, body)?,
+            Step::Lane(job) => self.hand_to_lane(job),
+            Step::Later(reply) => self.spawn_later(reply),
+            Step::Close(reason) => return Err(reason),
+        }
+        Ok(())
     }
 
     fn hand_to_lane(&mut self, job: S::Job) {
@@ -374,26 +398,6 @@ impl<S: Service> Driver<S> {
             self.worker.shared.lane.push(job, ticket);
         }
         true
-    }
-
-    fn spawn_later(&mut self, reply: Pin<Box<dyn Future<Output = Bytes>>>) {
-        let sink = ReplySink::new(&self.connection.link);
-        self.laters.get_or_insert_default().spawn_local(async move { sink.send(reply.await) });
-    }
-
-    /// Forgets the futures that have ended. One that panicked closes the connection.
-    fn reap_laters(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        let Some(laters) = &mut self.laters else { return Ok(()) };
-        loop {
-            match laters.poll_join_next(cx) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Some(Ok(()))) => {}
-                Poll::Ready(Some(Err(_))) => return Err(CloseReason::Panicked),
-                Poll::Ready(None) => break,
-            }
-        }
-        self.laters = None;
-        Ok(())
     }
 
     // Writing.

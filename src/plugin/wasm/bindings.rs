@@ -8,16 +8,18 @@ wasmtime::component::bindgen!({
     inline: "
         package fingerpost:host;
         world host {
-            import fingerpost:nameserver/request@0.1.0;
-            import fingerpost:nameserver/reply@0.1.0;
-            import fingerpost:nameserver/routes@0.1.0;
-            import fingerpost:nameserver/registrations@0.1.0;
-            import fingerpost:nameserver/bodies@0.1.0;
-            import fingerpost:nameserver/kv@0.1.0;
-            import fingerpost:nameserver/settings@0.1.0;
-            import fingerpost:nameserver/log@0.1.0;
-            import fingerpost:nameserver/clock@0.1.0;
-            import fingerpost:nameserver/route-view@0.1.0;
+            import fingerpost:nameserver/request@0.1.1;
+            import fingerpost:nameserver/reply@0.1.1;
+            import fingerpost:nameserver/routes@0.1.1;
+            import fingerpost:nameserver/registrations@0.1.1;
+            import fingerpost:nameserver/bodies@0.1.1;
+            import fingerpost:nameserver/kv@0.1.1;
+            import fingerpost:nameserver/settings@0.1.1;
+            import fingerpost:nameserver/log@0.1.1;
+            import fingerpost:nameserver/clock@0.1.1;
+            import fingerpost:nameserver/route-view@0.1.1;
+            import fingerpost:nameserver/metrics@0.1.1;
+            import fingerpost:nameserver/state@0.1.1;
         }
     ",
     world: "fingerpost:host/host",

@@ -12,7 +12,7 @@ type Guest<'a> = StoreContextMut<'a, PluginState>;
 
 /// Replaces what the bindings linked, for both roles.
 pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
-    linker.instance("fingerpost:nameserver/settings@0.1.0")?.func_wrap(
+    linker.instance("fingerpost:nameserver/settings@0.1.1")?.func_wrap(
         "flag",
         |guest: Guest<'_>, (key,): (WasmStr,)| {
             let key = key.to_str(&guest)?;
@@ -20,7 +20,7 @@ pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<
             Ok((guest.data().flag(&key),))
         },
     )?;
-    linker.instance("fingerpost:nameserver/request@0.1.0")?.func_wrap(
+    linker.instance("fingerpost:nameserver/request@0.1.1")?.func_wrap(
         "field",
         |guest: Guest<'_>, (name,): (WasmStr,)| {
             let name = name.to_str(&guest)?;
@@ -31,7 +31,7 @@ pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<
 
 /// Replaces what the bindings linked, for processors.
 pub(super) fn link_processor(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
-    linker.instance("fingerpost:nameserver/routes@0.1.0")?.func_wrap(
+    linker.instance("fingerpost:nameserver/routes@0.1.1")?.func_wrap(
         "find-by-field",
         |mut guest: Guest<'_>, (name,): (WasmStr,)| {
             // A share of the frame, because nothing may borrow from the guest while the call's state changes.

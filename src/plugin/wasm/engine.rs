@@ -21,9 +21,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// Deep recursion in a guest ends here; must be well below the stack of a worker thread.
 const WASM_STACK_MAX: usize = 256 * 1024;
 
-const PROCESSOR: &str = "fingerpost:nameserver/processor@0.1.0";
-const GLANCE: &str = "fingerpost:nameserver/glance@0.1.0";
-const ROUTE_POLICY: &str = "fingerpost:nameserver/route-policy@0.1.0";
+const PROCESSOR: &str = "fingerpost:nameserver/processor@0.1.1";
+const GLANCE: &str = "fingerpost:nameserver/glance@0.1.1";
+const ROUTE_POLICY: &str = "fingerpost:nameserver/route-policy@0.1.1";
+
+/// The package of the contract, and the patch version that `wit/` has. What was built against an earlier one of 0.1 is
+/// served as it is, and what was built against a later one as long as it imports nothing else.
+const CONTRACT: &str = "fingerpost:nameserver/";
+const SERVED: (&str, u64) = ("0.1.", 1);
 
 /// Why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +43,22 @@ pub(crate) enum PrepareError {
     /// It exports both.
     #[error("it exports both {PROCESSOR} and {ROUTE_POLICY}; a plugin has one role")]
     TwoRoles,
+    /// It speaks another contract.
+    #[error(
+        "it was built against fingerpost:nameserver@{0}; this server serves {major}0 to {major}{patch}",
+        major = SERVED.0,
+        patch = SERVED.1
+    )]
+    OtherContract(String),
     /// It wants what nobody offers to its role; the text names the import.
-    #[error("it imports what is not offered to a {role}: {reason}")]
+    #[error("it imports what is not offered to a {role}: {reason}{}", hint(newer))]
     Import {
         /// The role it has by its export.
         role: &'static str,
         /// Which import, and how it differs.
         reason: String,
+        /// The version that it was built against, if that is later than this server's.
+        newer: Option<String>,
     },
 }
 
@@ -87,6 +101,10 @@ impl Engine {
             None => cache::compile(&self.engine, compiler, bytes),
         };
         let component = compiled.map_err(|error| PrepareError::Compile(format!("{error:#}")))?;
+        let versions = contract_versions(&self.engine, &component);
+        if let Some(other) = versions.iter().find(|version| !version.starts_with(SERVED.0)) {
+            return Err(PrepareError::OtherContract(other.clone()));
+        }
         let processor = component.get_export_index(None, PROCESSOR);
         let policy = component.get_export_index(None, ROUTE_POLICY);
         let (kind, role, interface) = match (processor, policy) {
@@ -96,7 +114,10 @@ impl Engine {
             (None, Some(interface)) => (Kind::Policy, "policy", interface),
         };
         let linked = self.link(kind, &component);
-        let pre = linked.map_err(|error| PrepareError::Import { role, reason: format!("{error:#}") })?;
+        let pre = linked.map_err(|error| {
+            let newer = versions.into_iter().find(|version| is_newer(version));
+            PrepareError::Import { role, reason: format!("{error:#}"), newer }
+        })?;
         let entry = if kind == Kind::Processor { "handle" } else { "select" };
         let export = |name| component.get_export_index(Some(&interface), name).ok_or(PrepareError::NoRole);
         let glance = component.get_export_index(None, GLANCE).filter(|_| kind == Kind::Processor);
@@ -135,6 +156,27 @@ fn configuration() -> Config {
     config
 }
 
+/// The versions of the contract that a component names in what it imports and exports.
+fn contract_versions(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
+    let kind = component.component_type();
+    let names = kind.imports(engine).map(|(name, _)| name).chain(kind.exports(engine).map(|(name, _)| name));
+    let version = |name: &str| Some(name.strip_prefix(CONTRACT)?.split_once('@')?.1.to_owned());
+    names.filter_map(version).collect()
+}
+
+fn is_newer(version: &str) -> bool {
+    version.strip_prefix(SERVED.0).and_then(|patch| patch.parse::<u64>().ok()).is_some_and(|patch| patch > SERVED.1)
+}
+
+fn hint(newer: &Option<String>) -> String {
+    let (minor, patch) = SERVED;
+    newer.as_ref().map_or_else(String::new, |newer| {
+        format!(
+            "; it was built against {newer} of the contract and needs a newer server than this one, of {minor}{patch}"
+        )
+    })
+}
+
 fn imports_wasi(engine: &wasmtime::Engine, component: &Component) -> bool {
     component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:"))
 }
@@ -149,12 +191,14 @@ fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<Plug
     contract::log::add_to_linker::<_, Own>(&mut linker, |state| state)?;
     contract::clock::add_to_linker::<_, Own>(&mut linker, |state| state)?;
     contract::types::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    contract::metrics::add_to_linker::<_, Own>(&mut linker, |state| state)?;
     match kind {
         Kind::Processor => {
             contract::reply::add_to_linker::<_, Own>(&mut linker, |state| state)?;
             contract::routes::add_to_linker::<_, Own>(&mut linker, |state| state)?;
             contract::registrations::add_to_linker::<_, Own>(&mut linker, |state| state)?;
             contract::bodies::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+            contract::state::add_to_linker::<_, Own>(&mut linker, |state| state)?;
         }
         Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, |state| state)?,
     }

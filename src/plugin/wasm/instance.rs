@@ -18,7 +18,9 @@ use super::state::{Call, PluginState};
 use super::wasi;
 use crate::config::Grant;
 use crate::plugin::core::Core;
+use crate::plugin::custom::Custom;
 use crate::plugin::group_marks::GroupMark;
+use crate::plugin::kept::Kept;
 use crate::plugin::manifest::Kind;
 
 /// `describe` gets this long: it returns a constant.
@@ -56,6 +58,11 @@ pub(crate) struct InstanceParts {
     pub(crate) log: Arc<LogBudget>,
     /// What a policy is told of each group.
     pub(crate) marks: Arc<[GroupMark]>,
+    /// What the plugin keeps, and the generation in which it came, which says who is newer.
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) generation: u64,
+    /// What it counts for itself.
+    pub(crate) custom: Arc<Custom>,
 }
 
 /// Why a call did not end well. None of these is the client's fault.
@@ -154,6 +161,9 @@ impl Prepared {
             meter: Meter::new(DESCRIBE_DEADLINE),
             log: parts.log,
             marks: parts.marks,
+            kept: parts.kept,
+            generation: parts.generation,
+            custom: parts.custom,
             is_glancing: false,
         };
         let mut store = Store::new(self.pre.engine(), state);

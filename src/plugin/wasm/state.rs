@@ -16,9 +16,12 @@ use wasmtime_wasi::WasiCtx;
 use crate::config::Grant;
 use crate::kv::Writes;
 use crate::memo::{Fact, Reads, Unfit};
+use crate::net::Occasion;
 use crate::plugin::core::Core;
+use crate::plugin::custom::Custom;
 use crate::plugin::draft::Draft;
 use crate::plugin::group_marks::GroupMark;
+use crate::plugin::kept::Kept;
 use crate::plugin::request::Request;
 use crate::plugin::view::RouteView;
 use crate::route::{Route, Tables};
@@ -51,6 +54,10 @@ pub(crate) struct PluginState {
     pub(crate) log: Arc<LogBudget>,
     /// What the policy is told of each group.
     pub(crate) marks: Arc<[GroupMark]>,
+    pub(crate) kept: Arc<Kept>,
+    /// The generation in which the plugin came.
+    pub(crate) generation: u64,
+    pub(crate) custom: Arc<Custom>,
     /// Whether it is in `glance.glance`, which has no call: what it may know, it was told.
     pub(super) is_glancing: bool,
 }
@@ -76,6 +83,8 @@ pub(crate) struct Handling {
     pub(crate) draft: Draft,
     /// Whether it runs in the write lane; elsewhere writes are denied.
     pub(crate) may_write: bool,
+    /// Why the call is made.
+    pub(crate) occasion: Occasion,
     /// Whether it has changed anything; a failed call that has must not be tried elsewhere.
     pub(crate) wrote: bool,
     /// The moment that this call's reads see; taken at the first read, dropped by a write of its own.
@@ -94,6 +103,7 @@ impl Handling {
         Self {
             draft: Draft::default(),
             may_write,
+            occasion: Occasion::Arrived,
             wrote: false,
             tables: None,
             routes: Vec::new(),

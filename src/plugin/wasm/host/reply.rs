@@ -1,5 +1,7 @@
 //! `reply`: what the client will be told.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 
 use super::super::bindings::fingerpost::nameserver::reply;
@@ -8,7 +10,9 @@ use super::types::WriteError;
 use crate::body::route::Style;
 use crate::config::Grant;
 use crate::memo::Unfit;
+use crate::net::Occasion;
 use crate::plugin::draft::DraftBody;
+use crate::plugin::request::Request;
 
 /// A header holds names and small values; more than this is a body in the wrong place.
 const FIELDS_MAX: usize = 256;
@@ -16,6 +20,8 @@ const FIELDS_MAX: usize = 256;
 const REMARK_BYTES_MAX: usize = 2 * crate::kv::NAME_LEN_MAX + 1024;
 /// The longest value of the KV store, which is answered in a field, and a name.
 const FIELD_BYTES_MAX: usize = crate::kv::VALUE_LEN_MAX + 1024;
+/// A request that waits is kept for so long, so it is small.
+const WAITING_SIZE_MAX: usize = 16 * 1024;
 /// All fields together.
 const FIELDS_BYTES_MAX: usize = 2 * FIELD_BYTES_MAX;
 
@@ -84,8 +90,8 @@ impl reply::Host for PluginState {
 
     fn when_durable(&mut self) -> wasmtime::Result<()> {
         let draft = &mut self.handling()?.draft;
-        if draft.forward.is_some() {
-            return Err(wasmtime::Error::msg("a reply waits either for the disk or for an upstream"));
+        if draft.forward.is_some() || draft.when_changed.is_some() {
+            return Err(two_waits());
         }
         draft.when_durable = true;
         Ok(())
@@ -100,12 +106,48 @@ impl reply::Host for PluginState {
             return Ok(Err(WriteError::Invalid(format!("no upstream {upstream:?} is configured"))));
         }
         let draft = &mut self.handling()?.draft;
-        if draft.when_durable {
-            return Err(wasmtime::Error::msg("a reply waits either for the disk or for an upstream"));
+        if draft.when_durable || draft.when_changed.is_some() {
+            return Err(two_waits());
         }
         draft.forward = Some(upstream);
         Ok(Ok(()))
     }
+
+    fn when_changed(&mut self, topic: String, seen: u64, timeout_ms: u32) -> wasmtime::Result<Result<(), WriteError>> {
+        self.reads()?.spoil(Unfit::Waits);
+        let handling = self.handling()?;
+        if handling.draft.when_durable || handling.draft.forward.is_some() {
+            return Err(two_waits());
+        }
+        let invalid = |text: &str| Ok(Err(WriteError::Invalid(text.to_owned())));
+        if handling.occasion != Occasion::Arrived {
+            return invalid("the request has waited before");
+        }
+        // A second call in place of the first has the seat of the first.
+        handling.draft.when_changed = None;
+        let Request { command, caller } = self.request()?;
+        if command.is_oneway() {
+            return invalid("nobody waits for the reply to a oneway request");
+        }
+        let fields = command.fields.iter().flat_map(|fields| fields.iter());
+        let size = command.body.len() + fields.map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if size > WAITING_SIZE_MAX || topic.len() > WAITING_SIZE_MAX {
+            return invalid("the request is too large to wait");
+        }
+        let times = (self.core.clock.monotonic(), Duration::from_millis(timeout_ms.into()));
+        let wish = self.core.waiting.reserve(caller.id(), topic.into(), seen, times);
+        Ok(match wish {
+            Ok(wish) => {
+                self.handling()?.draft.when_changed = Some(wish);
+                Ok(())
+            }
+            Err(reason) => Err(WriteError::Unavailable(reason.to_string())),
+        })
+    }
+}
+
+fn two_waits() -> wasmtime::Error {
+    wasmtime::Error::msg("a reply waits for the disk, for an upstream or for a change, not for two of them")
 }
 
 fn within(size: usize, limit: usize, what: &str) -> wasmtime::Result<()> {

@@ -3,6 +3,7 @@
 use super::super::bindings::fingerpost::nameserver::request;
 use super::super::state::PluginState;
 use crate::memo::Unfit;
+use crate::net::Occasion;
 
 impl request::Host for PluginState {
     fn code(&mut self) -> wasmtime::Result<i32> {
@@ -32,6 +33,15 @@ impl request::Host for PluginState {
 
     fn body_crc32(&mut self) -> wasmtime::Result<u32> {
         Ok(crc32fast::hash(&self.request()?.command.body))
+    }
+
+    fn called_on(&mut self) -> wasmtime::Result<request::Occasion> {
+        Ok(match self.handling()?.occasion {
+            Occasion::Arrived => request::Occasion::Arrived,
+            Occasion::Happened => request::Occasion::Changed,
+            Occasion::TimedOut => request::Occasion::TimedOut,
+            Occasion::Stopping => request::Occasion::Stopping,
+        })
     }
 
     fn peer(&mut self) -> wasmtime::Result<String> {

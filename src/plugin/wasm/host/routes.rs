@@ -39,6 +39,12 @@ impl routes::Host for PluginState {
         self.find_route(topic.as_deref())
     }
 
+    fn route_version(&mut self, topic: String) -> wasmtime::Result<u64> {
+        let version = self.tables()?.route_version(&topic);
+        self.reads()?.note(|| Fact::Route { topic: topic.into(), version });
+        Ok(version.unwrap_or(0))
+    }
+
     fn describe(&mut self, route: u32) -> wasmtime::Result<routes::TopicRoute> {
         let route = self.route(route)?;
         let names = |names: &[Name]| names.iter().map(Name::to_string).collect();

@@ -4,7 +4,7 @@
 //! What it reads is held against what it read in another way; whatever differs is a panic, and an error for the client.
 
 use fingerpost_sdk::route_view::{self, BrokerAddress};
-use fingerpost_sdk::{Policy, clock, export_policy, kv, log, request, settings};
+use fingerpost_sdk::{Policy, clock, export_policy, kv, log, metrics, request, settings};
 
 struct Contract;
 
@@ -51,6 +51,9 @@ fn read(name: &str) {
     assert!(!settings::entries().is_empty());
     assert_eq!((kv::get("n", "k"), kv::entries("n")), (None, None));
     let denied = kv::put("n", "k", None).is_err() && kv::delete("n", "k").is_err() && settings::update(&[]).is_err();
+    metrics::count("seen", &[name.to_owned()], 1);
+    metrics::set("groups", &[], groups.len() as f64);
+    metrics::observe("members", &[], 1.0);
     log::write(log::Level::Debug, if denied { "a policy writes nothing" } else { "it wrote" });
 }
 

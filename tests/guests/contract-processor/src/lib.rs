@@ -5,7 +5,7 @@ use fingerpost_sdk::registrations::{self, BodyForm, Registration, TopicTable};
 use fingerpost_sdk::reply::JsonStyle;
 use fingerpost_sdk::{
     Glancing, Outcome, Processor, Refusal, Sight, Verdict, bodies, clock, code, export_processor, field, kv, log,
-    reply, request, routes, settings,
+    metrics, reply, request, routes, settings, state,
 };
 
 struct Contract;
@@ -26,6 +26,8 @@ impl Processor for Contract {
                 reply::when_durable();
                 reply::fail(17, "nobody upstream");
             }
+            "keep" => tell(&keep()),
+            "wait" => wait(),
             other => return Err(Refusal::new(code::QUERY_NOT_FOUND, ["there is no call ", other].concat())),
         }
         Ok(())
@@ -108,6 +110,36 @@ fn write() -> String {
         String::new(),
     ]
     .join("\n")
+}
+
+/// What 0.1.1 brought, but for waiting.
+fn keep() -> String {
+    metrics::count("kept", &["a".to_owned()], 2);
+    metrics::set("level", &[], 0.5);
+    metrics::observe("size", &[], 3.0);
+    [
+        format!("called on {:?}", request::called_on()),
+        format!("route version {} {}", routes::route_version("unknown"), routes::route_version("T") > 0),
+        format!("put {:?}", state::put("k", b"v")),
+        format!("get {:?} {:?}", state::get("k"), state::get("unknown")),
+        format!("swap {:?}", state::compare_and_swap("k", Some(b"v"), Some(b"w"))),
+        format!("no swap {:?}", state::compare_and_swap("k", None, None)),
+        format!("delete {:?}", state::delete("k")),
+        format!("increment {:?} {:?}", state::increment("n", 5), state::increment("n", -1)),
+        format!("invalid {:?}", state::put("", b"")),
+        String::new(),
+    ]
+    .join("\n")
+}
+
+/// Answers when the route of `T` changes, or after a millisecond.
+fn wait() {
+    let on = request::called_on();
+    if on == request::Occasion::Arrived {
+        return reply::when_changed("T", routes::route_version("T"), 1).expect("there is a seat");
+    }
+    let again = reply::when_changed("T", 0, 1);
+    tell(&format!("called on {on:?} {again:?}"));
 }
 
 export_processor!(Contract, glancing);
