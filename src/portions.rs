@@ -57,6 +57,16 @@ pub(crate) fn net_config(config: &Config, address: SocketAddr) -> NetConfig {
     }
 }
 
+/// How long an upstream that only a grant names may take, and how large its answers may be.
+pub(crate) fn strangers(config: &Config) -> UpstreamConfig {
+    UpstreamConfig {
+        name: String::new(),
+        addresses: Vec::new(),
+        timeout: config.cluster_test.timeout,
+        frame_size_max: frame_size_max(config),
+    }
+}
+
 pub(crate) fn upstreams(config: &Config) -> Vec<UpstreamConfig> {
     let cluster_test = &config.cluster_test;
     if !cluster_test.enabled || (cluster_test.name_servers.is_empty() && !cluster_test.asks_address_server()) {

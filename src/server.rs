@@ -27,7 +27,7 @@ use crate::notify::Notifier;
 use crate::plugin::{
     Board, CatalogueError, Changes, Core, Generations, Registrants, Reloader, Runner, RunnerTerms, Watch, Watcher,
 };
-use crate::portions::{body_limits, lane_threads, net_config, threads, upstreams};
+use crate::portions::{body_limits, lane_threads, net_config, strangers, threads, upstreams};
 use crate::readiness::{Readiness, ReadinessCell};
 use crate::route::{Damage, RouteTable};
 use crate::scan::{Scan, scan};
@@ -149,7 +149,7 @@ impl NameServer {
             kept: Default::default(),
             custom: Default::default(),
             waiting: Default::default(),
-            upstreams: Upstreams::start(upstreams(&config), outgoing_tls)?,
+            upstreams: Upstreams::start(upstreams(&config), strangers(&config), outgoing_tls)?,
             clock,
         });
         let (terms, certificates) = tls::Terms::new(&config.tls)?;

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -51,31 +52,46 @@ struct Question {
 }
 
 /// The upstreams of this server; asks until dropped.
-#[derive(Default)]
 pub struct Upstreams {
     /// Their names, and the addresses that are asked from now on.
     lists: HashMap<String, watch::Sender<Vec<String>>>,
-    questions: Option<mpsc::Sender<Question>>,
-    thread: Option<JoinHandle<()>>,
+    asking: Mutex<Asking>,
+}
+
+/// The thread that asks. It is started when there is somebody to ask.
+#[derive(Default)]
+enum Asking {
+    /// What it begins with.
+    NotYet(Box<Beginning>),
+    Now(mpsc::Sender<Question>, JoinHandle<()>),
+    #[default]
+    Over,
+}
+
+struct Beginning {
+    followed: Vec<(List, UpstreamConfig)>,
+    strangers: UpstreamConfig,
+    tls: Option<tls::Client>,
 }
 
 impl Upstreams {
-    /// Starts the asking thread, if there is anybody to ask; with `tls`, that is spoken to all of them.
+    /// Starts the asking thread, if there is anybody to ask; with `tls`, that is spoken to all of them. An address that
+    /// none of them has is asked under the terms of `strangers`.
     ///
     /// # Errors
     /// When the machine cannot start a thread or a runtime.
-    pub fn start(configs: Vec<UpstreamConfig>, tls: Option<tls::Client>) -> std::io::Result<Self> {
-        if configs.is_empty() {
-            return Ok(Self::default());
-        }
+    pub fn start(
+        configs: Vec<UpstreamConfig>,
+        strangers: UpstreamConfig,
+        tls: Option<tls::Client>,
+    ) -> std::io::Result<Self> {
+        let is_needed = !configs.is_empty();
         let list = |config: &UpstreamConfig| (config.name.clone(), watch::Sender::new(config.addresses.clone()));
         let lists: HashMap<_, _> = configs.iter().map(list).collect();
         let followed = configs.into_iter().map(|config| (lists[&config.name].subscribe(), config)).collect();
-        let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let run = move || tokio::task::LocalSet::new().block_on(&runtime, answer_all(followed, tls, inbox));
-        let thread = std::thread::Builder::new().name("upstream".to_owned()).spawn(run)?;
-        Ok(Self { lists, questions: Some(questions), thread: Some(thread) })
+        let beginning = Beginning { followed, strangers, tls };
+        let asking = if is_needed { beginning.start()? } else { Asking::NotYet(Box::new(beginning)) };
+        Ok(Self { lists, asking: Mutex::new(asking) })
     }
 
     /// Whether there is an upstream of this name.
@@ -90,14 +106,15 @@ impl Upstreams {
         }
     }
 
-    /// Sends a command to an upstream. `done` gets the answer, or none when there is none in time.
+    /// Sends a command to an upstream, or to whoever has that address. `done` gets the answer, or none when there is
+    /// none in time.
     pub(crate) fn ask(&self, upstream: String, command: Command, done: Done) {
         let question = Question { upstream, command, done };
-        let refused = match &self.questions {
-            Some(questions) => questions.try_send(question).err().map(|error| match error {
+        let refused = match &*self.asking() {
+            Asking::Now(questions, _) => questions.try_send(question).err().map(|error| match error {
                 mpsc::error::TrySendError::Full(question) | mpsc::error::TrySendError::Closed(question) => question,
             }),
-            None => Some(question),
+            _ => Some(question),
         };
         if let Some(question) = refused {
             (question.done)(None);
@@ -105,24 +122,48 @@ impl Upstreams {
     }
 }
 
+impl Upstreams {
+    /// The asking thread, started by the first question.
+    fn asking(&self) -> MutexGuard<'_, Asking> {
+        // Whoever panics has left it over.
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*asking, Asking::NotYet(_))
+            && let Asking::NotYet(beginning) = std::mem::take(&mut *asking)
+        {
+            *asking = beginning.start().unwrap_or_else(|error| {
+                tracing::error!(%error, "nobody can be asked: the machine refuses a thread");
+                Asking::Over
+            });
+        }
+        asking
+    }
+}
+
+impl Beginning {
+    fn start(self) -> std::io::Result<Asking> {
+        let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let run = move || tokio::task::LocalSet::new().block_on(&runtime, answer_all(self, inbox));
+        let thread = std::thread::Builder::new().name("upstream".to_owned()).spawn(run)?;
+        Ok(Asking::Now(questions, thread))
+    }
+}
+
 impl Drop for Upstreams {
     fn drop(&mut self) {
-        drop(self.questions.take());
-        if let Some(thread) = self.thread.take() {
+        let asking = std::mem::take(self.asking.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Asking::Now(questions, thread) = asking {
+            drop(questions);
             let _ = thread.join();
         }
     }
 }
 
 /// Runs until every sender is gone, then gives up the questions under way: whoever asked them has stopped.
-async fn answer_all(
-    followed: Vec<(List, UpstreamConfig)>,
-    tls: Option<tls::Client>,
-    mut inbox: mpsc::Receiver<Question>,
-) {
+async fn answer_all(Beginning { followed, strangers, tls }: Beginning, mut inbox: mpsc::Receiver<Question>) {
     let pool =
         |(list, config): (List, UpstreamConfig)| (config.name.clone(), Rc::new(Pool::new(list, config, tls.clone())));
-    let pools: HashMap<String, Rc<Pool>> = followed.into_iter().map(pool).collect();
+    let mut pools: HashMap<String, Rc<Pool>> = followed.into_iter().map(pool).collect();
     let mut under_way = tokio::task::JoinSet::new();
     loop {
         let question = tokio::select! {
@@ -130,12 +171,15 @@ async fn answer_all(
             _ = under_way.join_next(), if !under_way.is_empty() => continue,
         };
         let Some(Question { upstream, command, done }) = question else { break };
-        match pools.get(&upstream).cloned() {
-            Some(pool) => {
-                under_way.spawn_local(async move { done(pool.ask(command).await) });
-            }
-            None => done(None),
-        }
+        // An address that somebody may ask, by a grant: there are few of them.
+        let stranger = |address: &String| {
+            let config =
+                UpstreamConfig { name: address.clone(), addresses: vec![address.clone()], ..strangers.clone() };
+            let (_, list) = watch::channel(config.addresses.clone());
+            Rc::new(Pool::new(list, config, tls.clone()))
+        };
+        let pool = Rc::clone(pools.entry(upstream).or_insert_with_key(stranger));
+        under_way.spawn_local(async move { done(pool.ask(command).await) });
     }
     under_way.shutdown().await;
 }

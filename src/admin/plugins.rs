@@ -28,7 +28,9 @@ fn shown(status: &PluginStatus) -> Value {
         "sha256": status.sha256,
         "codes": status.codes,
         "policy": status.policy,
+        "granted": status.granted,
         "denied": status.denied,
+        "to-grant": status.to_grant,
         "reason": status.reason,
     })
 }

@@ -18,6 +18,7 @@ mod address;
 mod check;
 mod environment;
 mod error;
+mod grant;
 pub mod java;
 mod load;
 mod overlay;
@@ -32,13 +33,13 @@ use serde::{Deserialize, Serialize};
 pub use address::{BindAddress, HttpListen, Networks};
 pub use environment::Environment;
 pub use error::{ConfigError, Notice, Problem, Severity};
+pub use grant::{Destination, Grant, GrantError};
 pub use load::{Loaded, load};
 pub use overlay::Overlay;
 pub use parts::{
-    AdminConfig, CIPHERS, ClientAuth, ClusterTestConfig, Grant, KvConfig, LivenessConfig, LogConfig, LogFormat,
-    MemoConfig, NetConfig, OnDamage, PROTOCOLS, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure,
-    RequestsConfig, RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher,
-    protocol,
+    AdminConfig, CIPHERS, ClientAuth, ClusterTestConfig, KvConfig, LivenessConfig, LogConfig, LogFormat, MemoConfig,
+    NetConfig, OnDamage, PROTOCOLS, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig,
+    RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol,
 };
 pub use settings::{Flag, Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
 pub use suggest::nearest;

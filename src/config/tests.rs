@@ -142,7 +142,9 @@ fn values_of_every_kind_are_read() {
     assert!(config.admin.admin_from.contain("203.0.113.7".parse().unwrap()));
     assert_eq!(config.cluster_test.name_servers[1].host(), "::1");
     let file = &config.plugins.files["audit.wasm"];
-    assert!(file.overrides && file.grants.contains(&Grant::KvWrite) && !file.grants.contains(&Grant::RoutesWrite));
+    assert!(
+        file.overrides && file.grants.contains(&Grant::KvWrite(None)) && !file.grants.contains(&Grant::RoutesWrite)
+    );
     assert_eq!(config.policies.failure_of("zone"), PolicyFailure::Skip);
     assert_eq!(config.policies.failure_of("other"), PolicyFailure::Close);
 }
@@ -183,7 +185,7 @@ fn bad_values_are_told_with_their_line() {
             "[kv]\non-damage = 'refuze'",
             "2: unknown variant `refuze`, expected `refuse` or `set-aside`; did you mean `refuse`?",
         ),
-        ("[plugins.files.'a.wasm']\ngrants = ['kv.wirte']", "2: unknown variant `kv.wirte`"),
+        ("[plugins.files.'a.wasm']\ngrants = ['kv.wirte']", "2: \"kv.wirte\" is no grant; there are \"routes.write\""),
         ("[admin]\nadmin-from = ['10.0.0.0/33']", "2: "),
         ("[cluster-test]\nname-servers = ['a']", "2: `a` is not host:port"),
         ("net = 1", "1: "),

@@ -212,7 +212,7 @@ impl Loader<'_> {
             return Ok(Standing::Unused("the setting that it depends on is off".to_owned()));
         }
         let rights =
-            word.map(|word| Rights { grants: word.grants.iter().copied().collect(), settings: word.settings.clone() });
+            word.map(|word| Rights { grants: word.grants.iter().cloned().collect(), settings: word.settings.clone() });
         let plugin = self.plugin(component, Origin::File(path.to_owned()), rights.unwrap_or_default());
         self.admit(plugin, word.is_some_and(|word| word.overrides), file).map(Standing::Used)
     }

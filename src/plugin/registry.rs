@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::assembly::file_name;
 use super::check::Check;
 use super::core::Core;
 use super::custom::Custom;
@@ -236,9 +237,19 @@ impl Plugin {
     }
 
     /// What it wants and has not got.
-    pub(super) fn denied(&self) -> Vec<&'static str> {
-        let wanted = self.manifest.grants.iter();
-        wanted.filter(|grant| !self.grants.contains(grant)).map(|grant| grant.name()).collect()
+    pub(super) fn denied(&self) -> impl Iterator<Item = &Grant> {
+        let is_denied = move |wanted: &&Grant| !self.grants.iter().any(|grant| grant.covers(wanted));
+        self.manifest.grants.iter().filter(is_denied)
+    }
+
+    /// The line of the configuration that would let it do all that it wants; none if it may already.
+    pub(super) fn line_to_grant_all(&self) -> Option<String> {
+        let Origin::File(path) = &self.origin else { return None };
+        self.denied().next()?;
+        let all: Vec<_> =
+            self.grants.iter().chain(self.denied()).map(|grant| format!("{:?}", grant.to_string())).collect();
+        let file = file_name(path);
+        Some(format!("plugins.files.{file:?}.grants = [{}]", all.join(", ")))
     }
 
     /// What an instance of it is made with.

@@ -386,13 +386,8 @@ fn report(path: &Path, standing: &Standing, earlier: Option<&Standing>, number: 
             }
             let (name, version, sha256) = (&plugin.name, one_line(&plugin.manifest.version), plugin.component.sha256());
             tracing::info!(%path, plugin = %name, version, sha256, "plugin in use");
-            let denied = plugin.denied();
-            if !denied.is_empty() {
-                let file = super::assembly::file_name(Path::new(&path.to_string()));
-                tracing::warn!(
-                    plugin = %name,
-                    "it wants {denied:?}, which is not granted; `grants` in [plugins.files.{file:?}] would grant it"
-                );
+            if let Some(line) = plugin.line_to_grant_all() {
+                tracing::warn!(plugin = %name, "it wants what is not granted; this would grant it: {line}");
             }
         }
         Standing::Unused(reason) => {

@@ -28,7 +28,11 @@ pub struct PluginStatus {
     /// Its place in the chain of policies, from 1.
     pub policy: Option<usize>,
     /// What it wants to do and may not.
-    pub denied: Vec<&'static str>,
+    pub denied: Vec<String>,
+    /// What it may do.
+    pub granted: Vec<String>,
+    /// The line of the configuration that would let it do all that it wants; none if it may already.
+    pub to_grant: Option<String>,
     /// Why the file, or its newest content, is not in use.
     pub reason: Option<String>,
 }
@@ -115,7 +119,9 @@ impl PluginStatus {
             sha256: Some(plugin.component.sha256()),
             codes,
             policy: place.map(|place| place + 1),
-            denied: plugin.denied(),
+            denied: plugin.denied().map(ToString::to_string).collect(),
+            granted: plugin.grants.iter().map(ToString::to_string).collect(),
+            to_grant: plugin.line_to_grant_all(),
             reason: None,
         }
     }

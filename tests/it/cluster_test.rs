@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fingerpost::remoting::Command;
 
+use crate::guests::{allow, component, drop_in_bytes, with_manifest};
 use crate::harness::{Ask, Server};
 use crate::requests::{Broker, Reply, cluster_info, kv_put, route};
 
@@ -139,4 +140,27 @@ fn read_question(stream: &mut TcpStream) -> Command {
     frame[..4].copy_from_slice(&length);
     stream.read_exact(&mut frame[4..]).expect("a whole question");
     Command::decode(Bytes::from(frame)).expect("the server writes valid frames")
+}
+
+#[test]
+fn a_server_whose_address_is_granted_is_asked_without_being_configured_and_no_other_is() {
+    let product = Server::start();
+    let mut there = product.client();
+    Broker::new("p").topics(&["FAR", "BOTH"]).register(&mut there);
+    let ask = |granted: &str| {
+        let server = Server::start_with(|config, home| {
+            let (says, instead) = ("enabled-when = \"clusterTest\"", "# out of cluster-test mode  ");
+            let unconditional = with_manifest(component("cluster-test"), says, instead);
+            drop_in_bytes(home, "ours.wasm", &unconditional);
+            allow(config, "ours.wasm", true, &[granted.parse().expect("a grant")]);
+            let settings = [("productEnvName".to_owned(), product.address().to_string())];
+            config.plugins.files.get_mut("ours.wasm").expect("it was allowed").settings = settings.into();
+        });
+        server.client().ask(route("FAR"))
+    };
+
+    let granted = ask(&format!("upstream:{}", product.address()));
+    assert_eq!(granted.json()["brokerDatas"][0]["brokerName"], "p");
+    assert_eq!(ask("upstream").code, 17, "whoever may ask all that are configured may not ask anybody");
+    assert_eq!(ask("upstream:127.0.0.1:1").code, 17);
 }

@@ -53,7 +53,7 @@ pub(crate) fn drop_in_bytes(home: &Path, file: &str, bytes: &[u8]) {
 
 /// The operator's word for one file.
 pub(crate) fn allow(config: &mut Config, file: &str, overrides: bool, grants: &[Grant]) {
-    let word = PluginFile { overrides, grants: grants.iter().copied().collect(), settings: Default::default() };
+    let word = PluginFile { overrides, grants: grants.iter().cloned().collect(), ..PluginFile::default() };
     config.plugins.files.insert(file.to_owned(), word);
 }
 

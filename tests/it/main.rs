@@ -14,6 +14,7 @@ mod durability;
 mod examples;
 mod glance;
 mod goodbye;
+mod grants;
 mod guests;
 mod harness;
 mod java_keys;

@@ -249,7 +249,7 @@ fn what_a_plugin_asks_for_is_denied_unless_the_operator_grants_it() {
 fn a_granted_power_works_and_brings_no_other_with_it() {
     let server = Server::start_with(|config, home| {
         drop_in(home, "misbehaving");
-        allow(config, "misbehaving.wasm", false, &[Grant::KvWrite]);
+        allow(config, "misbehaving.wasm", false, &[Grant::KvWrite(None)]);
     });
     let mut client = server.client();
 
@@ -265,7 +265,7 @@ fn a_granted_power_works_and_brings_no_other_with_it() {
 fn a_code_for_a_worker_never_writes_wherever_it_happens_to_run() {
     let server = Server::start_with(|config, home| {
         drop_in(home, "misbehaving");
-        allow(config, "misbehaving.wasm", false, &[Grant::KvWrite]);
+        allow(config, "misbehaving.wasm", false, &[Grant::KvWrite(None)]);
     });
 
     // A file's code runs in the lane at first; it must not work there and fail later.

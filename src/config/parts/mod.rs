@@ -15,7 +15,7 @@ pub use crate::remoting::SerializeType;
 pub use access::{AdminConfig, LogConfig, LogFormat};
 pub use memo::MemoConfig;
 pub use net::NetConfig;
-pub use plugins::{Grant, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
+pub use plugins::{PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
 pub use requests::{ClusterTestConfig, RequestsConfig};
 pub use state::{LivenessConfig, RouteConfig, SettingsConfig};
 pub use tls::{CIPHERS, ClientAuth, PROTOCOLS, Secret, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ByteSize, Place};
+use crate::config::{ByteSize, Grant, Place};
 
 /// `[plugins]`: where plugins come from, and what they may use.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -76,35 +76,6 @@ pub struct PluginFile {
     pub grants: BTreeSet<Grant>,
     /// Settings of its own: what it is told when it asks for a setting by one of these names.
     pub settings: BTreeMap<String, String>,
-}
-
-/// A power that no plugin has unless the operator gives it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub enum Grant {
-    /// Write the route tables.
-    #[serde(rename = "routes.write")]
-    RoutesWrite,
-    /// Write the KV store.
-    #[serde(rename = "kv.write")]
-    KvWrite,
-    /// Change settings at run time.
-    #[serde(rename = "settings.write")]
-    SettingsWrite,
-    /// Ask the name servers of `[cluster-test]`.
-    #[serde(rename = "upstream")]
-    Upstream,
-}
-
-impl Grant {
-    /// As the configuration and manifests write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::RoutesWrite => "routes.write",
-            Self::KvWrite => "kv.write",
-            Self::SettingsWrite => "settings.write",
-            Self::Upstream => "upstream",
-        }
-    }
 }
 
 /// `[policies]`: which part of a route a client is shown.

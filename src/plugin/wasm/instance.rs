@@ -14,8 +14,9 @@ use wasmtime_wasi::WasiCtxBuilder;
 use super::host::log::LogBudget;
 use super::limits::{InstanceLimits, SharedMemory};
 use super::meter::{Clocks, Meter};
+use super::printed::Printed;
 use super::state::{Call, PluginState};
-use super::wasi;
+use super::{wasi, wasi_context};
 use crate::config::Grant;
 use crate::plugin::core::Core;
 use crate::plugin::custom::Custom;
@@ -147,6 +148,12 @@ impl Prepared {
     }
 
     fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
+        let wasi = if self.imports_wasi {
+            let printed = Printed::new(&parts.name, &parts.log, &parts.core.clock);
+            wasi_context::context(&parts.grants, &parts.name, printed)
+        } else {
+            WasiCtxBuilder::new().build()
+        };
         let state = PluginState {
             deadline: parts.core.clock.monotonic() + DESCRIBE_DEADLINE,
             core: parts.core,
@@ -155,7 +162,7 @@ impl Prepared {
             settings: parts.settings,
             call: None,
             resources: bounded_table(),
-            wasi: WasiCtxBuilder::new().build(),
+            wasi,
             wasi_resources: wasi::resources(),
             limits: InstanceLimits::new(parts.memory),
             meter: Meter::new(DESCRIBE_DEADLINE),

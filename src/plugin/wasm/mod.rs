@@ -8,8 +8,11 @@ mod host;
 mod instance;
 mod limits;
 mod meter;
+mod printed;
 mod state;
 mod wasi;
+mod wasi_context;
+mod wasi_streams;
 
 pub(super) use cache::hex;
 pub(super) use engine::{Engine, Haste, PrepareError};

@@ -202,7 +202,7 @@ impl PluginState {
     /// Whether a write may go ahead, and notes that it does.
     ///
     /// The inner error is the guest's to handle; the outer one is a call outside `handle`.
-    pub(crate) fn begin_write(&mut self, grant: Grant) -> wasmtime::Result<Result<(), String>> {
+    pub(crate) fn begin_write(&mut self, grant: &Grant) -> wasmtime::Result<Result<(), String>> {
         self.request()?;
         if let Err(reason) = self.is_granted(grant) {
             return Ok(Err(reason));
@@ -230,8 +230,9 @@ impl PluginState {
     }
 
     /// Whether the plugin has a grant.
-    pub(crate) fn is_granted(&self, grant: Grant) -> Result<(), String> {
-        if self.grants.contains(&grant) { Ok(()) } else { Err(format!("the plugin has no grant {}", grant.name())) }
+    pub(crate) fn is_granted(&self, wanted: &Grant) -> Result<(), String> {
+        let is_there = self.grants.iter().any(|grant| grant.covers(wanted));
+        if is_there { Ok(()) } else { Err(format!("the plugin has no grant {wanted}")) }
     }
 }
 

@@ -1,8 +1,8 @@
-//! WASI, as far as plugins have it: enough for components of ordinary toolchains to load, with nothing in it.
+//! WASI, as far as plugins have it: enough for components of ordinary toolchains to load, with nothing in it but what
+//! their grants name ([`super::wasi_context`]).
 //!
-//! No files, no sockets, no environment; what is printed goes nowhere. What is left to ask for is time, and whoever
-//! waits for it through WASI is in the host, where no epoch ends a call. So waiting is ours: it ends with the call's
-//! deadline.
+//! Whoever waits through WASI, for time or for a peer, is in the host, where no epoch ends a call. So waiting is ours:
+//! it ends with the call's deadline.
 //!
 //! Much of WASI blocks the thread on a runtime of its own, which panics on a thread that is driving a runtime
 //! already, as the workers are. So processors that import WASI stay in the lane, and policies that do are rejected.
@@ -13,11 +13,12 @@ use wasmtime::Trap;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll as waiting;
-use wasmtime_wasi::p2::bindings::sync::io::poll;
+use wasmtime_wasi::p2::bindings::sync::io::{poll, streams};
 use wasmtime_wasi::runtime::in_tokio;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::state::PluginState;
+use super::wasi_streams::Streams;
 
 /// More of WASI's handles than this in one instance is a leak.
 const RESOURCES_MAX: usize = 1024;
@@ -34,6 +35,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<PluginState>) -> wasmtime::Resul
     wasmtime_wasi::p2::add_to_linker_sync(linker)?;
     linker.allow_shadowing(true);
     poll::add_to_linker::<_, Waiting<'static>>(linker, |state| Waiting {
+        left: state.deadline.saturating_sub(state.core.clock.monotonic()),
+        table: &mut state.wasi_resources,
+    })?;
+    streams::add_to_linker::<_, Streams<'static>>(linker, |state| Streams {
         left: state.deadline.saturating_sub(state.core.clock.monotonic()),
         table: &mut state.wasi_resources,
     })?;

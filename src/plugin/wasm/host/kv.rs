@@ -27,7 +27,7 @@ impl kv::Host for PluginState {
         key: String,
         value: Option<String>,
     ) -> wasmtime::Result<Result<(), WriteError>> {
-        if let Err(reason) = self.begin_write(Grant::KvWrite)? {
+        if let Err(reason) = self.begin_write(&Grant::KvWrite(Some(namespace.clone())))? {
             return Ok(Err(WriteError::Denied(reason)));
         }
         let ticket = self.handling()?.writes.get_or_insert_default().track();
@@ -35,7 +35,7 @@ impl kv::Host for PluginState {
     }
 
     fn delete(&mut self, namespace: String, key: String) -> wasmtime::Result<Result<(), WriteError>> {
-        if let Err(reason) = self.begin_write(Grant::KvWrite)? {
+        if let Err(reason) = self.begin_write(&Grant::KvWrite(Some(namespace.clone())))? {
             return Ok(Err(WriteError::Denied(reason)));
         }
         let ticket = self.handling()?.writes.get_or_insert_default().track();

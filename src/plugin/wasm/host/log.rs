@@ -8,7 +8,7 @@ use super::super::bindings::fingerpost::nameserver::log;
 use super::super::state::PluginState;
 use crate::route::Millis;
 
-const LINE_BYTES_MAX: usize = 2048;
+pub(in super::super) const LINE_BYTES_MAX: usize = 2048;
 const LINES_PER_SECOND: u32 = 100;
 
 /// How many lines may still be written in the current second.
@@ -48,20 +48,24 @@ impl Second {
 impl log::Host for PluginState {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         self.may_log()?;
-        let Some(dropped) = self.log.take(self.core.clock.now()) else { return Ok(()) };
-        let plugin = &*self.name;
-        if dropped > 0 {
-            tracing::warn!(plugin, "{dropped} lines of this plugin were dropped");
-        }
-        // A line break in a message must not look like another line of the log.
-        let line = cut(&message).escape_debug();
-        match level {
-            log::Level::Error => tracing::error!(plugin, "{line}"),
-            log::Level::Warn => tracing::warn!(plugin, "{line}"),
-            log::Level::Info => tracing::info!(plugin, "{line}"),
-            log::Level::Debug => tracing::debug!(plugin, "{line}"),
-        }
+        write_line(&self.name, &self.log, self.core.clock.now(), level, &message);
         Ok(())
+    }
+}
+
+/// Writes a line of a plugin's, if it may write one now.
+pub(in super::super) fn write_line(plugin: &str, budget: &LogBudget, now: Millis, level: log::Level, message: &str) {
+    let Some(dropped) = budget.take(now) else { return };
+    if dropped > 0 {
+        tracing::warn!(plugin, "{dropped} lines of this plugin were dropped");
+    }
+    // A line break in a message must not look like another line of the log.
+    let line = cut(message).escape_debug();
+    match level {
+        log::Level::Error => tracing::error!(plugin, "{line}"),
+        log::Level::Warn => tracing::warn!(plugin, "{line}"),
+        log::Level::Info => tracing::info!(plugin, "{line}"),
+        log::Level::Debug => tracing::debug!(plugin, "{line}"),
     }
 }
 

@@ -26,7 +26,7 @@ impl registrations::Host for PluginState {
         topics: Resource<HostTopicTable>,
     ) -> wasmtime::Result<Result<registrations::Registered, registrations::RegisterError>> {
         let HostTopicTable { told, form } = self.resources.delete(topics)?;
-        if let Err(reason) = self.begin_write(Grant::RoutesWrite)? {
+        if let Err(reason) = self.begin_write(&Grant::RoutesWrite)? {
             return Ok(Err(registrations::RegisterError::Denied(reason)));
         }
         let now = self.core.clock.now();
@@ -77,7 +77,7 @@ impl registrations::Host for PluginState {
         self.handling()?;
         self.reads()?.spoil(Unfit::Wrote);
         // One atomic, so it may run anywhere; but who could do it without a grant could keep dead brokers alive.
-        let granted = self.is_granted(Grant::RoutesWrite).is_ok();
+        let granted = self.is_granted(&Grant::RoutesWrite).is_ok();
         Ok(granted && self.core.routes.heartbeat(&cluster, &address, self.core.clock.now()))
     }
 
@@ -153,7 +153,7 @@ impl PluginState {
 
     /// A write to the tables, if the plugin may.
     fn write<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> wasmtime::Result<Result<T, WriteError>> {
-        match self.begin_write(Grant::RoutesWrite)? {
+        match self.begin_write(&Grant::RoutesWrite)? {
             Ok(()) => Ok(Ok(write(self))),
             Err(reason) => Ok(Err(WriteError::Denied(reason))),
         }

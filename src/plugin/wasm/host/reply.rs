@@ -8,7 +8,7 @@ use super::super::bindings::fingerpost::nameserver::reply;
 use super::super::state::PluginState;
 use super::types::WriteError;
 use crate::body::route::Style;
-use crate::config::Grant;
+use crate::config::{Grant, HostPort};
 use crate::memo::Unfit;
 use crate::net::Occasion;
 use crate::plugin::draft::DraftBody;
@@ -99,10 +99,13 @@ impl reply::Host for PluginState {
 
     fn forward(&mut self, upstream: String) -> wasmtime::Result<Result<(), WriteError>> {
         self.reads()?.spoil(Unfit::Waits);
-        if let Err(reason) = self.is_granted(Grant::Upstream) {
+        let grant = Grant::Upstream(Some(upstream.clone()));
+        if let Err(reason) = self.is_granted(&grant) {
             return Ok(Err(WriteError::Denied(reason)));
         }
-        if !self.core.upstreams.is_configured(&upstream) {
+        // An address has to be granted by itself: whoever may ask all that are configured may not ask anybody.
+        let is_address = self.grants.contains(&grant) && upstream.parse::<HostPort>().is_ok();
+        if !is_address && !self.core.upstreams.is_configured(&upstream) {
             return Ok(Err(WriteError::Invalid(format!("no upstream {upstream:?} is configured"))));
         }
         let draft = &mut self.handling()?.draft;

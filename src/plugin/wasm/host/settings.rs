@@ -26,7 +26,7 @@ impl settings::Host for PluginState {
     }
 
     fn update(&mut self, entries: Vec<(String, String)>) -> wasmtime::Result<Result<(), WriteError>> {
-        if let Err(reason) = self.begin_write(Grant::SettingsWrite)? {
+        if let Err(reason) = self.begin_write(&Grant::SettingsWrite)? {
             return Ok(Err(WriteError::Denied(reason)));
         }
         match self.core.settings.update(&entries) {
