@@ -311,3 +311,97 @@ impl Drop for Watcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Connection;
+    use crate::route::RouteTable;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// As if a thread looked, which the tests do themselves.
+    fn waiting(seats: usize) -> Waiting {
+        let waiting = Waiting::default();
+        waiting.set_max(seats);
+        waiting.0.is_watched.store(true, Ordering::SeqCst);
+        waiting
+    }
+
+    fn connection() -> Connection {
+        Connection::without_socket(([127, 0, 0, 1], 1).into())
+    }
+
+    fn wish(waiting: &Waiting, connection: &Connection, now: Duration, timeout: Duration) -> Result<Wish, NoSeat> {
+        waiting.reserve(connection.id(), "T".into(), 0, (now, timeout))
+    }
+
+    fn sit_down(waiting: &Waiting, connection: &Connection, now: Duration, timeout: Duration) {
+        let wish = wish(waiting, connection, now, timeout).unwrap();
+        waiting.wait(wish, Bytes::from_static(b"frame"), connection.reply_sink());
+    }
+
+    fn seats_taken(waiting: &Waiting) -> (usize, usize) {
+        let inner = waiting.0.lock();
+        (inner.taken, inner.seats.len())
+    }
+
+    #[test]
+    fn who_waits_is_looked_at_when_the_next_ones_time_is_up_and_gives_the_seat_back() {
+        let (waiting, connection, tables) = (waiting(10), connection(), RouteTable::new().tables());
+        sit_down(&waiting, &connection, 10 * SECOND, 5 * SECOND);
+        sit_down(&waiting, &connection, 10 * SECOND, 3600 * SECOND);
+
+        assert_eq!(waiting.look(&tables, 12 * SECOND), Some(15 * SECOND));
+        assert_eq!((waiting.count(), seats_taken(&waiting)), (2, (2, 1)));
+        assert_eq!(waiting.look(&tables, 15 * SECOND), Some(10 * SECOND + WAIT_MAX), "nobody waits for an hour");
+        assert_eq!((waiting.count(), seats_taken(&waiting)), (1, (1, 1)));
+        assert_eq!(waiting.look(&tables, 70 * SECOND), None);
+        assert_eq!((waiting.count(), seats_taken(&waiting)), (0, (0, 0)));
+    }
+
+    #[test]
+    fn seats_are_few_in_all_and_on_each_connection() {
+        let (one, other) = (connection(), connection());
+        let waiting = waiting(SEATS_OF_CONNECTION + 1);
+        let wish = |connection: &Connection| wish(&waiting, connection, SECOND, SECOND);
+
+        let mut taken: Vec<_> = (0..SEATS_OF_CONNECTION).map(|_| wish(&one).unwrap()).collect();
+        assert_eq!(wish(&one).unwrap_err(), NoSeat::OnConnection);
+        taken.push(wish(&other).unwrap());
+        assert_eq!(wish(&other).unwrap_err(), NoSeat::InAll(SEATS_OF_CONNECTION + 1));
+        taken.remove(0);
+        assert!(wish(&one).is_ok(), "one that was given up is free");
+        drop(taken);
+        assert_eq!(seats_taken(&waiting), (0, 0));
+    }
+
+    #[test]
+    fn whoever_closes_or_stops_leaves_nobody_behind() {
+        let (waiting, one, other) = (waiting(10), connection(), connection());
+        sit_down(&waiting, &one, SECOND, SECOND);
+        sit_down(&waiting, &other, SECOND, SECOND);
+        let late = wish(&waiting, &other, SECOND, SECOND).unwrap();
+
+        waiting.forget(one.id());
+        assert_eq!((waiting.count(), seats_taken(&waiting)), (1, (2, 1)));
+        waiting.stop();
+        assert_eq!(waiting.count(), 0);
+        waiting.wait(late, Bytes::new(), other.reply_sink());
+        assert_eq!((waiting.count(), seats_taken(&waiting)), (0, (0, 0)), "it had a seat before");
+        assert_eq!(wish(&waiting, &other, SECOND, SECOND).unwrap_err(), NoSeat::Nobody);
+    }
+
+    #[test]
+    fn what_nobody_is_free_to_answer_is_handed_back_at_the_next_look_until_all_is_over() {
+        let (waiting, connection) = (waiting(10), connection());
+        let put_off = || waiting.put_off(Bytes::new(), Occasion::Happened, connection.reply_sink());
+
+        assert!(put_off().is_ok());
+        assert!(waiting.0.lock().must_look);
+        waiting.look(&RouteTable::new().tables(), SECOND);
+        assert!(waiting.0.lock().put_off.is_empty());
+        waiting.0.lock().is_over = true;
+        assert!(put_off().is_err());
+    }
+}

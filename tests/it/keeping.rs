@@ -94,6 +94,23 @@ fn what_a_plugin_kept_is_there_when_its_file_comes_back_and_ends_with_the_server
 }
 
 #[test]
+fn an_answer_that_rests_on_what_a_plugin_keeps_is_never_remembered_whatever_it_promises() {
+    let server = Server::start_with(|_, home| {
+        let promising = with_text(component("counter-processor"), "access = \"client\"", "pure = true      ");
+        drop_in_bytes(home, "counter-processor.wasm", &promising);
+    });
+    // With a clock that stands still every call is a fast one, and after a thousand the workers answer, who remember.
+    server.clock.stand_still();
+    let mut client = server.client();
+
+    let last = (0..1100).map(|_| counted(&client.ask(count("a")))).last();
+
+    assert_eq!(last, Some(1100));
+    let unfit = |why: &str| server.memo().unfit.iter().find(|(name, _)| *name == why).map_or(0, |(_, count)| *count);
+    assert!(unfit("wrote") >= 100, "{:?}", server.memo());
+}
+
+#[test]
 fn a_plugin_keeps_no_more_than_its_quota_and_says_so() {
     let server = Server::start_with(|config, home| {
         config.plugins.state_max = ByteSize::new(1000);

@@ -15,6 +15,8 @@ use route_watch_client::RouteWatch;
 /// What `route-watch` answers.
 const WATCH: i32 = 9003;
 const HOUR_MS: u32 = 3_600_000;
+/// Java: `ResponseCode.GO_AWAY`.
+const GO_AWAY: i32 = 1500;
 
 fn start() -> Server {
     Server::start_with(|config, home| {
@@ -218,6 +220,42 @@ fn a_server_that_stops_answers_all_who_wait() {
         let answers: Vec<Command> = std::iter::from_fn(|| client.receive()).collect();
         assert_eq!(answers.len(), 100);
         assert!(answers.iter().all(|answer| changed(answer) == "false"));
+    }
+}
+
+#[test]
+fn a_server_that_sends_clients_away_does_so_with_those_who_wait() {
+    let server = Server::start_with(|config, home| {
+        config.net.shutdown_gracefully = true;
+        drop_in(home, "route-watch");
+    });
+    let mut client = server.client();
+    client.send(&wait("T", "0", HOUR_MS));
+    wait_until_waiting(&server, 1);
+
+    assert!(server.send_away().is_some());
+
+    assert_eq!(client.receive().unwrap().code, GO_AWAY);
+}
+
+#[test]
+fn requests_wait_on_the_workers_as_well_when_the_plugin_has_shown_that_it_is_fast() {
+    let server = start();
+    // With a clock that stands still, every call is a fast one.
+    server.clock.stand_still();
+    let (mut broker, mut client) = (server.client(), server.client());
+    for _ in 0..1000 {
+        assert_eq!(client.ask(watch("T")).code, 17);
+    }
+    for _ in 0..100 {
+        client.send(&wait("T", "0", HOUR_MS));
+    }
+    wait_until_waiting(&server, 100);
+
+    register_topics(&mut broker, "a", ["T", "U"]);
+
+    for _ in 0..100 {
+        assert_eq!(changed(&client.receive().unwrap()), "true");
     }
 }
 
