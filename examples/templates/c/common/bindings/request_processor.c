@@ -3,171 +3,208 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Imported Functions from `fingerpost:nameserver/request@0.1.0`
+// Imported Functions from `fingerpost:nameserver/request@0.1.1`
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("code")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("code")))
 extern int32_t __wasm_import_fingerpost_nameserver_request_code(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("version")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("version")))
 extern int32_t __wasm_import_fingerpost_nameserver_request_version(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("field")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("field")))
 extern void __wasm_import_fingerpost_nameserver_request_field(uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("fields")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("fields")))
 extern void __wasm_import_fingerpost_nameserver_request_fields(uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("body-size")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("body-size")))
 extern int32_t __wasm_import_fingerpost_nameserver_request_body_size(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("body")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("body")))
 extern void __wasm_import_fingerpost_nameserver_request_body(uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("body-crc32")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("body-crc32")))
 extern int32_t __wasm_import_fingerpost_nameserver_request_body_crc32(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/request@0.1.0"), __import_name__("peer")))
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("peer")))
 extern void __wasm_import_fingerpost_nameserver_request_peer(uint8_t *);
 
-// Imported Functions from `fingerpost:nameserver/reply@0.1.0`
+__attribute__((__import_module__("fingerpost:nameserver/request@0.1.1"), __import_name__("called-on")))
+extern int32_t __wasm_import_fingerpost_nameserver_request_called_on(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("set-code")))
+// Imported Functions from `fingerpost:nameserver/reply@0.1.1`
+
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("set-code")))
 extern void __wasm_import_fingerpost_nameserver_reply_set_code(int32_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("fail")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("fail")))
 extern void __wasm_import_fingerpost_nameserver_reply_fail(int32_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("set-field")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("set-field")))
 extern void __wasm_import_fingerpost_nameserver_reply_set_field(uint8_t *, size_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("set-fields-present")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("set-fields-present")))
 extern void __wasm_import_fingerpost_nameserver_reply_set_fields_present(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("set-body")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("set-body")))
 extern void __wasm_import_fingerpost_nameserver_reply_set_body(uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("append-body")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("append-body")))
 extern void __wasm_import_fingerpost_nameserver_reply_append_body(uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("succeed-with-route")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("succeed-with-route")))
 extern void __wasm_import_fingerpost_nameserver_reply_succeed_with_route(int32_t, int32_t, int32_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("when-durable")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("when-durable")))
 extern void __wasm_import_fingerpost_nameserver_reply_when_durable(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.0"), __import_name__("forward")))
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("forward")))
 extern void __wasm_import_fingerpost_nameserver_reply_forward(uint8_t *, size_t, uint8_t *);
 
-// Imported Functions from `fingerpost:nameserver/routes@0.1.0`
+__attribute__((__import_module__("fingerpost:nameserver/reply@0.1.1"), __import_name__("when-changed")))
+extern void __wasm_import_fingerpost_nameserver_reply_when_changed(uint8_t *, size_t, int64_t, int32_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("find")))
+// Imported Functions from `fingerpost:nameserver/routes@0.1.1`
+
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("find")))
 extern int32_t __wasm_import_fingerpost_nameserver_routes_find(uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("find-by-field")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("find-by-field")))
 extern int32_t __wasm_import_fingerpost_nameserver_routes_find_by_field(uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("describe")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("route-version")))
+extern int64_t __wasm_import_fingerpost_nameserver_routes_route_version(uint8_t *, size_t);
+
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("describe")))
 extern void __wasm_import_fingerpost_nameserver_routes_describe(int32_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("[method]topic-cursor.next")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("[method]topic-cursor.next")))
 extern void __wasm_import_fingerpost_nameserver_routes_method_topic_cursor_next(int32_t, int32_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("topics")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("topics")))
 extern int32_t __wasm_import_fingerpost_nameserver_routes_topics(int32_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("[method]group-cursor.next")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("[method]group-cursor.next")))
 extern void __wasm_import_fingerpost_nameserver_routes_method_group_cursor_next(int32_t, int32_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("groups")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("groups")))
 extern int32_t __wasm_import_fingerpost_nameserver_routes_groups(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("group")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("group")))
 extern void __wasm_import_fingerpost_nameserver_routes_group(uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("clusters")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("clusters")))
 extern void __wasm_import_fingerpost_nameserver_routes_clusters(uint8_t *);
 
-// Imported Functions from `fingerpost:nameserver/registrations@0.1.0`
+// Imported Functions from `fingerpost:nameserver/registrations@0.1.1`
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("[static]topic-table.empty")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("[static]topic-table.empty")))
 extern int32_t __wasm_import_fingerpost_nameserver_registrations_static_topic_table_empty(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("[static]topic-table.from-body")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("[static]topic-table.from-body")))
 extern void __wasm_import_fingerpost_nameserver_registrations_static_topic_table_from_body(int32_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("register")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("register")))
 extern void __wasm_import_fingerpost_nameserver_registrations_register(uint8_t *, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("unregister")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("unregister")))
 extern void __wasm_import_fingerpost_nameserver_registrations_unregister(uint8_t *, size_t, uint8_t *, size_t, int64_t, uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("heartbeat")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("heartbeat")))
 extern int32_t __wasm_import_fingerpost_nameserver_registrations_heartbeat(uint8_t *, size_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("version-of")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("version-of")))
 extern void __wasm_import_fingerpost_nameserver_registrations_version_of(uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("change-permissions")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("change-permissions")))
 extern void __wasm_import_fingerpost_nameserver_registrations_change_permissions(uint8_t *, size_t, int32_t, int32_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("delete-topic")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("delete-topic")))
 extern void __wasm_import_fingerpost_nameserver_registrations_delete_topic(uint8_t *, size_t, int32_t, uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("put-topic")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("put-topic")))
 extern void __wasm_import_fingerpost_nameserver_registrations_put_topic(uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
 
-// Imported Functions from `fingerpost:nameserver/bodies@0.1.0`
+// Imported Functions from `fingerpost:nameserver/bodies@0.1.1`
 
-__attribute__((__import_module__("fingerpost:nameserver/bodies@0.1.0"), __import_name__("decode-data-version")))
+__attribute__((__import_module__("fingerpost:nameserver/bodies@0.1.1"), __import_name__("decode-data-version")))
 extern void __wasm_import_fingerpost_nameserver_bodies_decode_data_version(uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/bodies@0.1.0"), __import_name__("decode-queues")))
+__attribute__((__import_module__("fingerpost:nameserver/bodies@0.1.1"), __import_name__("decode-queues")))
 extern void __wasm_import_fingerpost_nameserver_bodies_decode_queues(uint8_t *);
 
-// Imported Functions from `fingerpost:nameserver/kv@0.1.0`
+// Imported Functions from `fingerpost:nameserver/kv@0.1.1`
 
-__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.0"), __import_name__("get")))
+__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.1"), __import_name__("get")))
 extern void __wasm_import_fingerpost_nameserver_kv_get(uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.0"), __import_name__("entries")))
+__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.1"), __import_name__("entries")))
 extern void __wasm_import_fingerpost_nameserver_kv_entries(uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.0"), __import_name__("put")))
+__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.1"), __import_name__("put")))
 extern void __wasm_import_fingerpost_nameserver_kv_put(uint8_t *, size_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.0"), __import_name__("delete")))
+__attribute__((__import_module__("fingerpost:nameserver/kv@0.1.1"), __import_name__("delete")))
 extern void __wasm_import_fingerpost_nameserver_kv_delete(uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
 
-// Imported Functions from `fingerpost:nameserver/settings@0.1.0`
+// Imported Functions from `fingerpost:nameserver/settings@0.1.1`
 
-__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.0"), __import_name__("flag")))
+__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.1"), __import_name__("flag")))
 extern int32_t __wasm_import_fingerpost_nameserver_settings_flag(uint8_t *, size_t);
 
-__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.0"), __import_name__("get")))
+__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.1"), __import_name__("get")))
 extern void __wasm_import_fingerpost_nameserver_settings_get(uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.0"), __import_name__("entries")))
+__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.1"), __import_name__("entries")))
 extern void __wasm_import_fingerpost_nameserver_settings_entries(uint8_t *);
 
-__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.0"), __import_name__("update")))
+__attribute__((__import_module__("fingerpost:nameserver/settings@0.1.1"), __import_name__("update")))
 extern void __wasm_import_fingerpost_nameserver_settings_update(uint8_t *, size_t, uint8_t *);
 
-// Imported Functions from `fingerpost:nameserver/log@0.1.0`
+// Imported Functions from `fingerpost:nameserver/log@0.1.1`
 
-__attribute__((__import_module__("fingerpost:nameserver/log@0.1.0"), __import_name__("write")))
+__attribute__((__import_module__("fingerpost:nameserver/log@0.1.1"), __import_name__("write")))
 extern void __wasm_import_fingerpost_nameserver_log_write(int32_t, uint8_t *, size_t);
 
-// Imported Functions from `fingerpost:nameserver/clock@0.1.0`
+// Imported Functions from `fingerpost:nameserver/clock@0.1.1`
 
-__attribute__((__import_module__("fingerpost:nameserver/clock@0.1.0"), __import_name__("now-ms")))
+__attribute__((__import_module__("fingerpost:nameserver/clock@0.1.1"), __import_name__("now-ms")))
 extern int64_t __wasm_import_fingerpost_nameserver_clock_now_ms(void);
 
-__attribute__((__import_module__("fingerpost:nameserver/clock@0.1.0"), __import_name__("uptime-ms")))
+__attribute__((__import_module__("fingerpost:nameserver/clock@0.1.1"), __import_name__("uptime-ms")))
 extern int64_t __wasm_import_fingerpost_nameserver_clock_uptime_ms(void);
 
-// Exported Functions from `fingerpost:nameserver/processor@0.1.0`
+// Imported Functions from `fingerpost:nameserver/metrics@0.1.1`
 
-__attribute__((__weak__, __export_name__("cabi_post_fingerpost:nameserver/processor@0.1.0#describe")))
+__attribute__((__import_module__("fingerpost:nameserver/metrics@0.1.1"), __import_name__("count")))
+extern void __wasm_import_fingerpost_nameserver_metrics_count(uint8_t *, size_t, uint8_t *, size_t, int64_t);
+
+__attribute__((__import_module__("fingerpost:nameserver/metrics@0.1.1"), __import_name__("set")))
+extern void __wasm_import_fingerpost_nameserver_metrics_set(uint8_t *, size_t, uint8_t *, size_t, double);
+
+__attribute__((__import_module__("fingerpost:nameserver/metrics@0.1.1"), __import_name__("observe")))
+extern void __wasm_import_fingerpost_nameserver_metrics_observe(uint8_t *, size_t, uint8_t *, size_t, double);
+
+// Imported Functions from `fingerpost:nameserver/state@0.1.1`
+
+__attribute__((__import_module__("fingerpost:nameserver/state@0.1.1"), __import_name__("get")))
+extern void __wasm_import_fingerpost_nameserver_state_get(uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("fingerpost:nameserver/state@0.1.1"), __import_name__("put")))
+extern void __wasm_import_fingerpost_nameserver_state_put(uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("fingerpost:nameserver/state@0.1.1"), __import_name__("delete")))
+extern void __wasm_import_fingerpost_nameserver_state_delete(uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("fingerpost:nameserver/state@0.1.1"), __import_name__("compare-and-swap")))
+extern void __wasm_import_fingerpost_nameserver_state_compare_and_swap(uint8_t *, size_t, int32_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("fingerpost:nameserver/state@0.1.1"), __import_name__("increment")))
+extern void __wasm_import_fingerpost_nameserver_state_increment(uint8_t *, size_t, int64_t, uint8_t *);
+
+// Exported Functions from `fingerpost:nameserver/processor@0.1.1`
+
+__attribute__((__weak__, __export_name__("cabi_post_fingerpost:nameserver/processor@0.1.1#describe")))
 void __wasm_export_exports_fingerpost_nameserver_processor_describe_post_return(uint8_t * arg0) {
   if ((*((size_t*) (arg0 + sizeof(void*)))) > 0) {
     free(*((uint8_t **) (arg0 + 0)));
@@ -363,7 +400,7 @@ void fingerpost_nameserver_routes_topic_route_free(fingerpost_nameserver_routes_
   request_processor_list_tuple2_string_list_string_free(&ptr->filter_servers);
 }
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("[resource-drop]topic-cursor")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("[resource-drop]topic-cursor")))
 extern void __wasm_import_fingerpost_nameserver_routes_topic_cursor_drop(int32_t handle);
 
 void fingerpost_nameserver_routes_topic_cursor_drop_own(fingerpost_nameserver_routes_own_topic_cursor_t handle) {
@@ -378,7 +415,7 @@ fingerpost_nameserver_routes_borrow_topic_cursor_t fingerpost_nameserver_routes_
   return (fingerpost_nameserver_routes_borrow_topic_cursor_t) { arg.__handle };
 }
 
-__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.0"), __import_name__("[resource-drop]group-cursor")))
+__attribute__((__import_module__("fingerpost:nameserver/routes@0.1.1"), __import_name__("[resource-drop]group-cursor")))
 extern void __wasm_import_fingerpost_nameserver_routes_group_cursor_drop(int32_t handle);
 
 void fingerpost_nameserver_routes_group_cursor_drop_own(fingerpost_nameserver_routes_own_group_cursor_t handle) {
@@ -439,7 +476,7 @@ void fingerpost_nameserver_registrations_write_error_free(fingerpost_nameserver_
   fingerpost_nameserver_types_write_error_free(ptr);
 }
 
-__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.0"), __import_name__("[resource-drop]topic-table")))
+__attribute__((__import_module__("fingerpost:nameserver/registrations@0.1.1"), __import_name__("[resource-drop]topic-table")))
 extern void __wasm_import_fingerpost_nameserver_registrations_topic_table_drop(int32_t handle);
 
 void fingerpost_nameserver_registrations_topic_table_drop_own(fingerpost_nameserver_registrations_own_topic_table_t handle) {
@@ -611,6 +648,46 @@ void fingerpost_nameserver_settings_result_void_write_error_free(fingerpost_name
   }
 }
 
+void fingerpost_nameserver_state_state_error_free(fingerpost_nameserver_state_state_error_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      request_processor_string_free(&ptr->val.invalid);
+      break;
+    }
+    case 1: {
+      request_processor_string_free(&ptr->val.full);
+      break;
+    }
+  }
+}
+
+void request_processor_option_list_u8_free(request_processor_option_list_u8_t *ptr) {
+  if (ptr->is_some) {
+    request_processor_list_u8_free(&ptr->val);
+  }
+}
+
+void fingerpost_nameserver_state_result_void_state_error_free(fingerpost_nameserver_state_result_void_state_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    fingerpost_nameserver_state_state_error_free(&ptr->val.err);
+  }
+}
+
+void fingerpost_nameserver_state_result_bool_state_error_free(fingerpost_nameserver_state_result_bool_state_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    fingerpost_nameserver_state_state_error_free(&ptr->val.err);
+  }
+}
+
+void fingerpost_nameserver_state_result_s64_state_error_free(fingerpost_nameserver_state_result_s64_state_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    fingerpost_nameserver_state_state_error_free(&ptr->val.err);
+  }
+}
+
 void request_processor_string_set(request_processor_string_t *ret, const char*s) {
   ret->ptr = (uint8_t*) s;
   ret->len = strlen(s);
@@ -701,6 +778,11 @@ void fingerpost_nameserver_request_peer(request_processor_string_t *ret) {
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_fingerpost_nameserver_request_peer(ptr);
   *ret = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+fingerpost_nameserver_request_occasion_t fingerpost_nameserver_request_called_on(void) {
+  int32_t ret = __wasm_import_fingerpost_nameserver_request_called_on();
+  return ret;
 }
 
 void fingerpost_nameserver_reply_set_code(int32_t code) {
@@ -794,6 +876,48 @@ bool fingerpost_nameserver_reply_forward(request_processor_string_t *upstream, f
   }
 }
 
+bool fingerpost_nameserver_reply_when_changed(request_processor_string_t *topic, uint64_t seen, uint32_t timeout_ms, fingerpost_nameserver_reply_write_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_fingerpost_nameserver_reply_when_changed((uint8_t *) (*topic).ptr, (*topic).len, (int64_t) (seen), (int32_t) (timeout_ms), ptr);
+  fingerpost_nameserver_reply_result_void_write_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      fingerpost_nameserver_types_write_error_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.denied = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.invalid = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 2: {
+          variant.val.unavailable = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
 uint32_t fingerpost_nameserver_routes_find(request_processor_string_t *topic) {
   int32_t ret = __wasm_import_fingerpost_nameserver_routes_find((uint8_t *) (*topic).ptr, (*topic).len);
   return (uint32_t) (ret);
@@ -802,6 +926,11 @@ uint32_t fingerpost_nameserver_routes_find(request_processor_string_t *topic) {
 uint32_t fingerpost_nameserver_routes_find_by_field(request_processor_string_t *name) {
   int32_t ret = __wasm_import_fingerpost_nameserver_routes_find_by_field((uint8_t *) (*name).ptr, (*name).len);
   return (uint32_t) (ret);
+}
+
+uint64_t fingerpost_nameserver_routes_route_version(request_processor_string_t *topic) {
+  int64_t ret = __wasm_import_fingerpost_nameserver_routes_route_version((uint8_t *) (*topic).ptr, (*topic).len);
+  return (uint64_t) (ret);
 }
 
 void fingerpost_nameserver_routes_describe(uint32_t route, fingerpost_nameserver_routes_topic_route_t *ret) {
@@ -1627,7 +1756,242 @@ uint64_t fingerpost_nameserver_clock_uptime_ms(void) {
   return (uint64_t) (ret);
 }
 
-__attribute__((__export_name__("fingerpost:nameserver/processor@0.1.0#describe")))
+void fingerpost_nameserver_metrics_count(request_processor_string_t *name, request_processor_list_string_t *labels, uint64_t by) {
+  __wasm_import_fingerpost_nameserver_metrics_count((uint8_t *) (*name).ptr, (*name).len, (uint8_t *) (*labels).ptr, (*labels).len, (int64_t) (by));
+}
+
+void fingerpost_nameserver_metrics_set(request_processor_string_t *name, request_processor_list_string_t *labels, double value) {
+  __wasm_import_fingerpost_nameserver_metrics_set((uint8_t *) (*name).ptr, (*name).len, (uint8_t *) (*labels).ptr, (*labels).len, value);
+}
+
+void fingerpost_nameserver_metrics_observe(request_processor_string_t *name, request_processor_list_string_t *labels, double value) {
+  __wasm_import_fingerpost_nameserver_metrics_observe((uint8_t *) (*name).ptr, (*name).len, (uint8_t *) (*labels).ptr, (*labels).len, value);
+}
+
+bool fingerpost_nameserver_state_get(request_processor_string_t *key, request_processor_list_u8_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_fingerpost_nameserver_state_get((uint8_t *) (*key).ptr, (*key).len, ptr);
+  request_processor_option_list_u8_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (request_processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool fingerpost_nameserver_state_put(request_processor_string_t *key, request_processor_list_u8_t *value, fingerpost_nameserver_state_state_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_fingerpost_nameserver_state_put((uint8_t *) (*key).ptr, (*key).len, (uint8_t *) (*value).ptr, (*value).len, ptr);
+  fingerpost_nameserver_state_result_void_state_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      fingerpost_nameserver_state_state_error_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.invalid = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.full = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 2: {
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool fingerpost_nameserver_state_delete(request_processor_string_t *key, fingerpost_nameserver_state_state_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_fingerpost_nameserver_state_delete((uint8_t *) (*key).ptr, (*key).len, ptr);
+  fingerpost_nameserver_state_result_void_state_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      fingerpost_nameserver_state_state_error_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.invalid = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.full = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 2: {
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool fingerpost_nameserver_state_compare_and_swap(request_processor_string_t *key, request_processor_list_u8_t *maybe_expected, request_processor_list_u8_t *maybe_value, bool *ret, fingerpost_nameserver_state_state_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  request_processor_option_list_u8_t expected;
+  expected.is_some = maybe_expected != NULL;if (maybe_expected) {
+    expected.val = *maybe_expected;
+  }
+  request_processor_option_list_u8_t value;
+  value.is_some = maybe_value != NULL;if (maybe_value) {
+    value.val = *maybe_value;
+  }
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if ((expected).is_some) {
+    const request_processor_list_u8_t *payload0 = &(expected).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  int32_t option5;
+  uint8_t * option6;
+  size_t option7;
+  if ((value).is_some) {
+    const request_processor_list_u8_t *payload4 = &(value).val;
+    option5 = 1;
+    option6 = (uint8_t *) (*payload4).ptr;
+    option7 = (*payload4).len;
+  } else {
+    option5 = 0;
+    option6 = 0;
+    option7 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_fingerpost_nameserver_state_compare_and_swap((uint8_t *) (*key).ptr, (*key).len, option, option1, option2, option5, option6, option7, ptr);
+  fingerpost_nameserver_state_result_bool_state_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      fingerpost_nameserver_state_state_error_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.invalid = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.full = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 2: {
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool fingerpost_nameserver_state_increment(request_processor_string_t *key, int64_t by, int64_t *ret, fingerpost_nameserver_state_state_error_t *err) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(16+2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_fingerpost_nameserver_state_increment((uint8_t *) (*key).ptr, (*key).len, by, ptr);
+  fingerpost_nameserver_state_result_s64_state_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = *((int64_t*) (ptr + 8));
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      fingerpost_nameserver_state_state_error_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + 8));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.invalid = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+1*sizeof(void*))))), (*((size_t*) (ptr + (8+2*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.full = (request_processor_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+1*sizeof(void*))))), (*((size_t*) (ptr + (8+2*sizeof(void*))))) };
+          break;
+        }
+        case 2: {
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+__attribute__((__export_name__("fingerpost:nameserver/processor@0.1.1#describe")))
 uint8_t * __wasm_export_exports_fingerpost_nameserver_processor_describe(void) {
   request_processor_string_t ret;
   exports_fingerpost_nameserver_processor_describe(&ret);
@@ -1637,7 +2001,7 @@ uint8_t * __wasm_export_exports_fingerpost_nameserver_processor_describe(void) {
   return ptr;
 }
 
-__attribute__((__export_name__("fingerpost:nameserver/processor@0.1.0#handle")))
+__attribute__((__export_name__("fingerpost:nameserver/processor@0.1.1#handle")))
 void __wasm_export_exports_fingerpost_nameserver_processor_handle(int32_t arg) {
   exports_fingerpost_nameserver_processor_handle(arg);
 }

@@ -14,6 +14,18 @@ typedef struct request_processor_string_t {
   size_t len;
 } request_processor_string_t;
 
+// On what occasion `processor.handle` is called.
+typedef uint8_t fingerpost_nameserver_request_occasion_t;
+
+// The request has arrived.
+#define FINGERPOST_NAMESERVER_REQUEST_OCCASION_ARRIVED 0
+// It has waited (`reply.when-changed`), and the topic's route has changed.
+#define FINGERPOST_NAMESERVER_REQUEST_OCCASION_CHANGED 1
+// It has waited, and its time is up.
+#define FINGERPOST_NAMESERVER_REQUEST_OCCASION_TIMED_OUT 2
+// It has waited, and the server stops: this is the last chance to answer.
+#define FINGERPOST_NAMESERVER_REQUEST_OCCASION_STOPPING 3
+
 typedef struct {
   bool is_some;
   request_processor_string_t val;
@@ -398,7 +410,52 @@ typedef uint8_t fingerpost_nameserver_log_level_t;
 #define FINGERPOST_NAMESERVER_LOG_LEVEL_INFO 2
 #define FINGERPOST_NAMESERVER_LOG_LEVEL_DEBUG 3
 
-// Imported Functions from `fingerpost:nameserver/request@0.1.0`
+// Why a write did not happen. Nothing was changed.
+typedef struct fingerpost_nameserver_state_state_error_t {
+  uint8_t tag;
+  union {
+    request_processor_string_t     invalid;
+    request_processor_string_t     full;
+  } val;
+} fingerpost_nameserver_state_state_error_t;
+
+// A key is empty or longer than 256 bytes, or a value is no number to add to; the text says which.
+#define FINGERPOST_NAMESERVER_STATE_STATE_ERROR_INVALID 0
+// The plugin would keep more than `plugins.state-max` allows; the text says by how much. Every key counts for 64
+// bytes beside itself and its value.
+#define FINGERPOST_NAMESERVER_STATE_STATE_ERROR_FULL 1
+// A newer generation of the plugin has written.
+#define FINGERPOST_NAMESERVER_STATE_STATE_ERROR_OUTDATED 2
+
+typedef struct {
+  bool is_some;
+  request_processor_list_u8_t val;
+} request_processor_option_list_u8_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    fingerpost_nameserver_state_state_error_t err;
+  } val;
+} fingerpost_nameserver_state_result_void_state_error_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    bool ok;
+    fingerpost_nameserver_state_state_error_t err;
+  } val;
+} fingerpost_nameserver_state_result_bool_state_error_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    int64_t ok;
+    fingerpost_nameserver_state_state_error_t err;
+  } val;
+} fingerpost_nameserver_state_result_s64_state_error_t;
+
+// Imported Functions from `fingerpost:nameserver/request@0.1.1`
 // The request code, as the client sent it.
 extern int32_t fingerpost_nameserver_request_code(void);
 // The client's version ordinal (Java: `MQVersion`), as sent; may be negative or unknown.
@@ -416,8 +473,10 @@ extern void fingerpost_nameserver_request_body(request_processor_list_u8_t *ret)
 extern uint32_t fingerpost_nameserver_request_body_crc32(void);
 // The peer's address, `host:port`.
 extern void fingerpost_nameserver_request_peer(request_processor_string_t *ret);
+// Why this call is made. Outside `processor.handle` it traps.
+extern fingerpost_nameserver_request_occasion_t fingerpost_nameserver_request_called_on(void);
 
-// Imported Functions from `fingerpost:nameserver/reply@0.1.0`
+// Imported Functions from `fingerpost:nameserver/reply@0.1.1`
 // Sets the response code and clears the remark; takes back a route.
 extern void fingerpost_nameserver_reply_set_code(int32_t code);
 // Sets the response code and the remark; takes back a route.
@@ -439,18 +498,32 @@ extern void fingerpost_nameserver_reply_succeed_with_route(uint32_t route, finge
 // remark that says so. No thread waits meanwhile. Traps after `forward`.
 extern void fingerpost_nameserver_reply_when_durable(void);
 // Sends the current request to the name servers configured as `upstream` and answers with their reply. If none
-// answers in time, the reply as built so far is sent instead. No thread waits meanwhile.
-// Error `denied` without the grant `upstream`; `invalid` when no such upstream is configured.
+// answers in time, the reply as built so far is sent instead. No thread waits meanwhile. An `upstream` that a grant
+// names by its address, `host:port`, needs no configuration.
+// Error `denied` without the grant `upstream`, for all or for this one; `invalid` when no such upstream is configured.
 // Traps after `when-durable`.
 extern bool fingerpost_nameserver_reply_forward(request_processor_string_t *upstream, fingerpost_nameserver_reply_write_error_t *err);
+// Answers later: when `routes.route-version` of `topic` is another one than `seen`, or after `timeout-ms` (at most
+// 60000; more is cut), `processor.handle` is called again with the same request, and `request.called-on` says why.
+// What this call has set of the reply is forgotten. No thread waits meanwhile; when the connection closes, nobody is
+// called. If the version is another one already, the call comes at once. It is answered by the plugin that has the
+// request code then.
+// 
+// Error `invalid` for a request that has waited before, is oneway, or is larger than 16 KiB; `unavailable` when too
+// many wait already, on this connection or in all (`plugins.waiting-max`), and while the server stops. Traps after
+// `when-durable` and `forward`.
+extern bool fingerpost_nameserver_reply_when_changed(request_processor_string_t *topic, uint64_t seen, uint32_t timeout_ms, fingerpost_nameserver_reply_write_error_t *err);
 
-// Imported Functions from `fingerpost:nameserver/routes@0.1.0`
+// Imported Functions from `fingerpost:nameserver/routes@0.1.1`
 // A handle for the route of `topic`, valid until the call ends; 0 when the topic is unknown here or none of its
 // brokers is.
 extern uint32_t fingerpost_nameserver_routes_find(request_processor_string_t *topic);
 // The same, for the topic that the request's field `name` names. The topic itself never enters the sandbox.
 // 0 also when the request has no such field.
 extern uint32_t fingerpost_nameserver_routes_find_by_field(request_processor_string_t *name);
+// The version of a topic's route, as `reply.when-changed` compares it: a number that is another one after every change
+// of what `describe` tells. 0 when the topic is unknown here or none of its brokers is.
+extern uint64_t fingerpost_nameserver_routes_route_version(request_processor_string_t *topic);
 // What the route holds. Copies; traps on a handle that this call was not given.
 extern void fingerpost_nameserver_routes_describe(uint32_t route, fingerpost_nameserver_routes_topic_route_t *ret);
 // At most `limit` (and at most 4096) more; an empty list at the end.
@@ -466,7 +539,7 @@ extern bool fingerpost_nameserver_routes_group(request_processor_string_t *broke
 // Every cluster, ascending by name.
 extern void fingerpost_nameserver_routes_clusters(fingerpost_nameserver_routes_list_cluster_t *ret);
 
-// Imported Functions from `fingerpost:nameserver/registrations@0.1.0`
+// Imported Functions from `fingerpost:nameserver/registrations@0.1.1`
 // A table without topics, data version (0, 0, 0) and an empty list of filter servers.
 extern fingerpost_nameserver_registrations_own_topic_table_t fingerpost_nameserver_registrations_static_topic_table_empty(void);
 // Decodes the body of the current request.
@@ -489,25 +562,26 @@ extern bool fingerpost_nameserver_registrations_delete_topic(request_processor_s
 // an unknown broker is not stored at all. Java: `RouteInfoManager.registerTopic`.
 extern bool fingerpost_nameserver_registrations_put_topic(request_processor_string_t *topic, fingerpost_nameserver_registrations_list_queue_t *queues, fingerpost_nameserver_registrations_write_error_t *err);
 
-// Imported Functions from `fingerpost:nameserver/bodies@0.1.0`
+// Imported Functions from `fingerpost:nameserver/bodies@0.1.1`
 // `DataVersion`; none when there is no body or it is `null`.
 extern bool fingerpost_nameserver_bodies_decode_data_version(fingerpost_nameserver_bodies_option_data_version_t *ret, fingerpost_nameserver_bodies_decode_error_t *err);
 // The `queueDatas` of a `TopicRouteData`; none when there is no body or no such member.
 extern bool fingerpost_nameserver_bodies_decode_queues(fingerpost_nameserver_bodies_option_list_queue_t *ret, fingerpost_nameserver_bodies_decode_error_t *err);
 
-// Imported Functions from `fingerpost:nameserver/kv@0.1.0`
+// Imported Functions from `fingerpost:nameserver/kv@0.1.1`
 // The value, or none.
 extern bool fingerpost_nameserver_kv_get(request_processor_string_t *namespace_, request_processor_string_t *key, request_processor_string_t *ret);
 // Every key and value of a namespace, ascending by key; none when the namespace does not exist. An emptied namespace
 // still exists.
 extern bool fingerpost_nameserver_kv_entries(request_processor_string_t *namespace_, request_processor_list_tuple2_string_string_t *ret);
 // Stores a value; without one, makes sure that the namespace exists and that the key does not. The write is queued,
-// in order; `reply.when-durable` holds the reply until it is on disk. Needs the grant `kv.write`.
+// in order; `reply.when-durable` holds the reply until it is on disk. Needs the grant `kv.write`, for all namespaces or
+// for this one.
 extern bool fingerpost_nameserver_kv_put(request_processor_string_t *namespace_, request_processor_string_t *key, request_processor_string_t *maybe_value, fingerpost_nameserver_kv_write_error_t *err);
-// Removes a key; the namespace stays. Needs the grant `kv.write`.
+// Removes a key; the namespace stays. Needs the same grant.
 extern bool fingerpost_nameserver_kv_delete(request_processor_string_t *namespace_, request_processor_string_t *key, fingerpost_nameserver_kv_write_error_t *err);
 
-// Imported Functions from `fingerpost:nameserver/settings@0.1.0`
+// Imported Functions from `fingerpost:nameserver/settings@0.1.1`
 // Whether a boolean setting is on. False for an unknown name.
 extern bool fingerpost_nameserver_settings_flag(request_processor_string_t *key);
 // The value as text, or none for an unknown or secret name.
@@ -519,17 +593,39 @@ extern void fingerpost_nameserver_settings_entries(request_processor_list_tuple2
 // Needs the grant `settings.write`.
 extern bool fingerpost_nameserver_settings_update(request_processor_list_tuple2_string_string_t *entries, fingerpost_nameserver_settings_write_error_t *err);
 
-// Imported Functions from `fingerpost:nameserver/log@0.1.0`
+// Imported Functions from `fingerpost:nameserver/log@0.1.1`
 // Writes one line.
 extern void fingerpost_nameserver_log_write(fingerpost_nameserver_log_level_t level, request_processor_string_t *message);
 
-// Imported Functions from `fingerpost:nameserver/clock@0.1.0`
+// Imported Functions from `fingerpost:nameserver/clock@0.1.1`
 // Milliseconds since 1970-01-01 UTC.
 extern uint64_t fingerpost_nameserver_clock_now_ms(void);
 // Milliseconds since the server began to serve.
 extern uint64_t fingerpost_nameserver_clock_uptime_ms(void);
 
-// Exported Functions from `fingerpost:nameserver/processor@0.1.0`
+// Imported Functions from `fingerpost:nameserver/metrics@0.1.1`
+// Adds to a counter.
+extern void fingerpost_nameserver_metrics_count(request_processor_string_t *name, request_processor_list_string_t *labels, uint64_t by);
+// Sets a gauge.
+extern void fingerpost_nameserver_metrics_set(request_processor_string_t *name, request_processor_list_string_t *labels, double value);
+// Notes a value in a histogram.
+extern void fingerpost_nameserver_metrics_observe(request_processor_string_t *name, request_processor_list_string_t *labels, double value);
+
+// Imported Functions from `fingerpost:nameserver/state@0.1.1`
+// The value, or none.
+extern bool fingerpost_nameserver_state_get(request_processor_string_t *key, request_processor_list_u8_t *ret);
+// Stores a value.
+extern bool fingerpost_nameserver_state_put(request_processor_string_t *key, request_processor_list_u8_t *value, fingerpost_nameserver_state_state_error_t *err);
+// Removes a key; one that is not there is not an error.
+extern bool fingerpost_nameserver_state_delete(request_processor_string_t *key, fingerpost_nameserver_state_state_error_t *err);
+// Stores `value`, or with none removes the key, if what is there is `expected`, where none is no value. Returns whether
+// it was.
+extern bool fingerpost_nameserver_state_compare_and_swap(request_processor_string_t *key, request_processor_list_u8_t *maybe_expected, request_processor_list_u8_t *maybe_value, bool *ret, fingerpost_nameserver_state_state_error_t *err);
+// Adds to a number and returns the sum, which stays within what fits. Numbers are kept as decimal text, and one that
+// is not there is 0.
+extern bool fingerpost_nameserver_state_increment(request_processor_string_t *key, int64_t by, int64_t *ret, fingerpost_nameserver_state_state_error_t *err);
+
+// Exported Functions from `fingerpost:nameserver/processor@0.1.1`
 void exports_fingerpost_nameserver_processor_describe(request_processor_string_t *ret);
 void exports_fingerpost_nameserver_processor_handle(int32_t code);
 
@@ -656,6 +752,16 @@ void fingerpost_nameserver_kv_result_void_write_error_free(fingerpost_nameserver
 void fingerpost_nameserver_settings_write_error_free(fingerpost_nameserver_settings_write_error_t *ptr);
 
 void fingerpost_nameserver_settings_result_void_write_error_free(fingerpost_nameserver_settings_result_void_write_error_t *ptr);
+
+void fingerpost_nameserver_state_state_error_free(fingerpost_nameserver_state_state_error_t *ptr);
+
+void request_processor_option_list_u8_free(request_processor_option_list_u8_t *ptr);
+
+void fingerpost_nameserver_state_result_void_state_error_free(fingerpost_nameserver_state_result_void_state_error_t *ptr);
+
+void fingerpost_nameserver_state_result_bool_state_error_free(fingerpost_nameserver_state_result_bool_state_error_t *ptr);
+
+void fingerpost_nameserver_state_result_s64_state_error_free(fingerpost_nameserver_state_result_s64_state_error_t *ptr);
 
 // Sets the string `ret` to reference the input string `s` without copying it
 void request_processor_string_set(request_processor_string_t *ret, const char*s);
