@@ -110,9 +110,11 @@ impl Workshop {
             }
         }
         let notices = loader.notices_in_use();
-        self.core.waiting.set_max(config.waiting_max);
         let Loader { plugins, codes, .. } = loader;
         let chain = chain(&plugins, config, policies)?;
+        // Only now is it sure that this configuration can be used.
+        self.core.waiting.set_max(config.waiting_max);
+        plugins.iter().for_each(|plugin| plugin.kept.set_quota(config.state_max.as_usize()));
         let terms = Terms {
             worker_deadline: config.worker_deadline,
             lane_deadline: config.lane_deadline,
@@ -222,7 +224,7 @@ impl Loader<'_> {
     fn plugin(&self, component: &Arc<Examined>, origin: Origin, rights: Rights) -> Arc<Plugin> {
         let memory_max = self.config.memory_max.as_usize();
         let (core, name) = (&self.workshop.core, Arc::from(component.manifest.name.as_str()));
-        let kept = core.kept.of(&name, self.config.state_max.as_usize());
+        let kept = core.kept.of(&name);
         let is_it = |plugin: &&Arc<Plugin>| {
             plugin.component.digest == component.digest
                 && plugin.origin == origin

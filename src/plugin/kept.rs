@@ -96,6 +96,11 @@ impl Kept {
         inner.set(key, Some(sum.to_string().into_bytes())).map(|()| sum)
     }
 
+    /// There may be so many bytes from now on.
+    pub(crate) fn set_quota(&self, quota: usize) {
+        self.lock().quota = quota;
+    }
+
     /// What it takes up.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
@@ -147,17 +152,15 @@ fn check(key: &str) -> Result<(), KeptError> {
 pub(crate) struct KeptByName(Mutex<Vec<(Arc<str>, Arc<Kept>)>>);
 
 impl KeptByName {
-    /// What the plugin of this name keeps, of which there may be so many bytes from now on.
-    pub(crate) fn of(&self, name: &Arc<str>, quota: usize) -> Arc<Kept> {
+    /// What the plugin of this name keeps: nothing, before it has a quota.
+    pub(crate) fn of(&self, name: &Arc<str>) -> Arc<Kept> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = known.iter().position(|(other, _)| other == name).unwrap_or_else(|| {
             forget_unused(&mut known);
             known.push((Arc::clone(name), Arc::default()));
             known.len() - 1
         });
-        let kept = Arc::clone(&known[at].1);
-        kept.lock().quota = quota;
-        kept
+        Arc::clone(&known[at].1)
     }
 }
 
@@ -175,8 +178,14 @@ fn forget_unused(known: &mut Vec<(Arc<str>, Arc<Kept>)>) {
 mod tests {
     use super::*;
 
+    fn of(all: &KeptByName, name: &str, quota: usize) -> Arc<Kept> {
+        let kept = all.of(&name.into());
+        kept.set_quota(quota);
+        kept
+    }
+
     fn kept() -> Arc<Kept> {
-        KeptByName::default().of(&"a".into(), 1000)
+        of(&KeptByName::default(), "a", 1000)
     }
 
     fn value(text: &str) -> Option<Vec<u8>> {
@@ -186,10 +195,10 @@ mod tests {
     #[test]
     fn a_plugin_finds_what_it_kept_under_its_name_and_nobody_elses() {
         let all = KeptByName::default();
-        all.of(&"a".into(), 1000).put(1, "key", value("one")).unwrap();
+        of(&all, "a", 1000).put(1, "key", value("one")).unwrap();
 
-        assert_eq!(all.of(&"a".into(), 1000).get("key"), value("one"));
-        assert_eq!(all.of(&"b".into(), 1000).get("key"), None);
+        assert_eq!(of(&all, "a", 1000).get("key"), value("one"));
+        assert_eq!(of(&all, "b", 1000).get("key"), None);
     }
 
     #[test]
@@ -246,7 +255,7 @@ mod tests {
     #[test]
     fn nobody_keeps_more_than_the_quota_and_everybody_may_keep_less() {
         let all = KeptByName::default();
-        let kept = all.of(&"a".into(), 3 * (1 + ENTRY_COST));
+        let kept = of(&all, "a", 3 * (1 + ENTRY_COST));
         for key in ["a", "b", "c"] {
             kept.put(1, key, value("")).unwrap();
         }
@@ -254,7 +263,7 @@ mod tests {
         let full = KeptError::Full { wanted: 4 * (1 + ENTRY_COST), quota: 3 * (1 + ENTRY_COST) };
         assert_eq!(kept.put(1, "d", value("")), Err(full));
         assert!(kept.put(1, "a", value("x")).is_err());
-        all.of(&"a".into(), 1);
+        of(&all, "a", 1);
         assert_eq!(kept.put(1, "a", value("")), Ok(()), "no more than before");
         assert_eq!(kept.put(1, "a", None), Ok(()));
         assert_eq!(kept.bytes(), 2 * (1 + ENTRY_COST));
@@ -266,12 +275,12 @@ mod tests {
     #[test]
     fn what_nobody_uses_any_more_is_forgotten_when_there_is_too_much_of_it() {
         let all = KeptByName::default();
-        let used = all.of(&"used".into(), 1000);
+        let used = of(&all, "used", 1000);
         for name in 0..1000 {
-            all.of(&name.to_string().into(), 1000);
+            of(&all, &name.to_string(), 1000);
         }
 
         assert!(all.0.lock().unwrap().len() <= UNUSED_NAMES_MAX + 3);
-        assert!(Arc::ptr_eq(&used, &all.of(&"used".into(), 1000)));
+        assert!(Arc::ptr_eq(&used, &of(&all, "used", 1000)));
     }
 }

@@ -67,7 +67,7 @@ pub(crate) struct Plugin {
     memory: Arc<SharedMemory>,
     log: Arc<LogBudget>,
     marks: Arc<[GroupMark]>,
-    kept: Arc<Kept>,
+    pub(super) kept: Arc<Kept>,
     pub(crate) custom: Arc<Custom>,
     pace: Pace,
     /// It promised to be pure, and is not.

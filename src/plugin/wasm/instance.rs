@@ -150,7 +150,7 @@ impl Prepared {
     fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
         let wasi = if self.imports_wasi {
             let printed = Printed::new(&parts.name, &parts.log, &parts.core.clock);
-            wasi_context::context(&parts.grants, &parts.name, printed)
+            wasi_context::context(&parts.grants, printed)
         } else {
             WasiCtxBuilder::new().build()
         };

@@ -34,6 +34,11 @@ impl Printed {
         Self { plugin, budget, clock, line: Arc::default() }
     }
 
+    /// Says something about the plugin, as one of its lines.
+    pub(super) fn warn(&self, text: &str) {
+        write_line(&self.plugin, &self.budget, self.clock.now(), Level::Warn, text);
+    }
+
     fn print(&self, bytes: &[u8]) {
         let mut line = self.lock();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {

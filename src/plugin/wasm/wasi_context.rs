@@ -5,7 +5,7 @@
 //! for, and the same numbers are random every time. What is printed goes to the log.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ const NOT_RANDOM: [u8; 61] = {
 };
 
 /// What an instance with these grants sees.
-pub(super) fn context(grants: &[Grant], plugin: &Arc<str>, printed: Printed) -> WasiCtx {
+pub(super) fn context(grants: &[Grant], printed: Printed) -> WasiCtx {
     let mut context = WasiCtxBuilder::new();
-    context.stdout(printed.clone()).stderr(printed);
+    context.stdout(printed.clone()).stderr(printed.clone());
     if !grants.contains(&Grant::Clocks) {
         context.wall_clock(NoTime::default()).monotonic_clock(NoTime::default());
     }
@@ -41,8 +41,8 @@ pub(super) fn context(grants: &[Grant], plugin: &Arc<str>, printed: Printed) -> 
     let mut destinations = Vec::new();
     for grant in grants {
         match grant {
-            Grant::FilesRead(dir) => open(&mut context, plugin, dir, FsPerms::ReadOnly),
-            Grant::FilesWrite(dir) => open(&mut context, plugin, dir, FsPerms::ReadWrite),
+            Grant::FilesRead(dir) => open(&mut context, &printed, dir, FsPerms::ReadOnly),
+            Grant::FilesWrite(dir) => open(&mut context, &printed, dir, FsPerms::ReadWrite),
             Grant::Network(destination) => destinations.push(*destination),
             Grant::Environment(name) => {
                 if let Ok(value) = std::env::var(name) {
@@ -62,10 +62,10 @@ pub(super) fn context(grants: &[Grant], plugin: &Arc<str>, printed: Printed) -> 
     context.build()
 }
 
-fn open(context: &mut WasiCtxBuilder, plugin: &str, dir: &std::path::Path, perms: FsPerms) {
+fn open(context: &mut WasiCtxBuilder, printed: &Printed, dir: &Path, perms: FsPerms) {
     if let Err(error) = context.preopened_dir(dir, dir.to_string_lossy(), perms) {
-        // It is told once for every instance; the directory may be there for the next.
-        tracing::warn!(plugin, dir = %dir.display(), "a directory that was granted cannot be opened: {error:#}");
+        // Told for every instance, of which there may be one for every call; the directory may be there for the next.
+        printed.warn(&format!("the directory {}, which was granted, cannot be opened: {error:#}", dir.display()));
     }
 }
 
