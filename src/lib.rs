@@ -33,6 +33,8 @@ mod admin;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]
+mod control;
+#[cfg(feature = "server")]
 mod dispatch;
 #[cfg(feature = "server")]
 pub mod inline;

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::PrintConfig { config } => cli::print_config(config.as_deref()).map(|()| exit::OK),
         Command::Serve { config } => cli::serve(config.as_deref()).map(|()| exit::OK),
         Command::Plugin { arguments } => cli::plugin(arguments),
+        Command::Why { arguments } => cli::why(arguments),
         _ => Ok(exit::OK),
     };
     match done {

@@ -17,6 +17,7 @@ use crate::admin::{Admin, Sources};
 use crate::by_hand::{ByHand, Fault};
 use crate::clock::Clock;
 use crate::config::{BindAddress, Config, Environment, Settings};
+use crate::control::{Control, Served};
 use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
 use crate::inline::Inline;
 use crate::kv::KvStore;
@@ -34,7 +35,7 @@ use crate::scan::{Scan, scan};
 use crate::upstream::Upstreams;
 
 pub use crate::memo::MemoUsage;
-pub use crate::plugin::{PluginState, PluginStatus, Reloaded};
+pub use crate::plugin::{Done, Order, OrderError, PluginState, PluginStatus, Reloaded};
 
 /// Why the server cannot start. Nothing was served.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,7 @@ pub struct Running {
     address_server: Option<AddressServer>,
     reload: Option<tls::Reload>,
     admin: Option<Admin>,
+    control: Option<Control>,
 }
 
 /// Lines about refused requests in a second.
@@ -206,10 +208,19 @@ impl NameServer {
         let (interval, connections) = (config.plugins.reload_interval, serving.connections());
         let watch = || Watch::start(Arc::clone(&plugins), interval, move || connections.look_around());
         let plugins_watch = (!interval.is_zero()).then(watch).transpose()?;
+        let served = Served {
+            reloader: Arc::clone(&plugins),
+            generations: Arc::clone(&generations),
+            board: Arc::clone(&board),
+            core: Arc::clone(&core),
+            connections: serving.connections(),
+        };
+        let control = config.admin.control_socket.path().map(|path| Control::start(path, served)).transpose()?;
         let admin = config.admin.http_listen.address().map(|address| Admin::start(address, sources)).transpose()?;
         Ok(Running {
             address: serving.local_addr(),
             admin,
+            control: control.flatten(),
             core,
             readiness,
             memo_tally,
@@ -343,6 +354,21 @@ impl Running {
         self.after_reload(lock(&self.plugins).look())
     }
 
+    /// Does what an operator orders, as `fingerpost plugin` asks for it over the control socket.
+    ///
+    /// # Errors
+    /// When it cannot be done; everything is as it was.
+    pub fn order(&self, order: &Order) -> Result<Done, OrderError> {
+        let done = lock(&self.plugins).obey(order)?;
+        self.after_reload(done.reloaded);
+        Ok(done)
+    }
+
+    /// Where orders arrive, if they do.
+    pub fn control_socket(&self) -> Option<&Path> {
+        self.control.as_ref().map(Control::path)
+    }
+
     fn after_reload(&self, reloaded: Reloaded) -> Reloaded {
         if let Reloaded::Generation(_) = reloaded {
             self.connections.look_around();
@@ -407,8 +433,8 @@ impl Running {
             self.core.kv.close();
         }
         drop(self.waiting.take());
-        // After what has a bound: it may be compiling, or wait for a directory.
-        drop(self.plugins_watch.take());
+        // After what has a bound: they may be compiling, or wait for a directory.
+        drop((self.control.take(), self.plugins_watch.take()));
         // Last, so that whoever watches sees it stop.
         drop(self.admin.take());
     }

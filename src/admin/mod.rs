@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::http::{Request, Response};
 pub(crate) use self::metrics::Sources;
+pub(crate) use self::plugins::list;
 use crate::readiness::Readiness;
 
 /// Connections at the same time; whoever comes then waits.
@@ -137,7 +138,10 @@ async fn converse(mut stream: TcpStream, sources: &Sources) -> io::Result<()> {
 fn answer(path: &str, sources: &Sources) -> Response {
     match path {
         "/metrics" => Response { kind: metrics::CONTENT_TYPE, ..Response::ok(metrics::text(sources)) },
-        "/plugins" => Response { kind: "application/json", ..Response::ok(plugins::text(sources)) },
+        "/plugins" => Response {
+            kind: "application/json",
+            ..Response::ok(format!("{:#}\n", plugins::list(&sources.generations, &sources.board)))
+        },
         "/livez" => match sources.connections.stuck_workers() {
             0 => Response::ok("alive\n".to_owned()),
             stuck => Response::unavailable(format!("{stuck} workers do not move\n")),

@@ -1,21 +1,22 @@
 //! What the server shows of its plugins, as JSON.
 //!
+//! A plugin whose file holds something else than what is in use has the digest of that in `on-disk`.
+//!
 //! The settings of a plugin are not shown: some of them may be secrets.
 
 use serde_json::{Value, json};
 
-use super::metrics::Sources;
-use crate::plugin::PluginStatus;
+use crate::plugin::{Board, Generations, PluginStatus};
 
 /// Every plugin and every file that wants to be one, as of now.
-pub(super) fn text(sources: &Sources) -> String {
-    let generations = json!({
-        "published": sources.generations.current().number(),
-        "active": sources.generations.active(),
-        "draining": sources.generations.draining().len(),
+pub(crate) fn list(generations: &Generations, board: &Board) -> Value {
+    let generation = json!({
+        "published": generations.current().number(),
+        "active": generations.active(),
+        "draining": generations.draining().len(),
     });
-    let plugins: Vec<Value> = sources.board.statuses().iter().map(shown).collect();
-    format!("{:#}\n", json!({ "generation": generations, "plugins": plugins }))
+    let plugins: Vec<Value> = board.statuses().iter().map(shown).collect();
+    json!({ "generation": generation, "complaints": *board.complaints(), "plugins": plugins })
 }
 
 fn shown(status: &PluginStatus) -> Value {
@@ -32,5 +33,7 @@ fn shown(status: &PluginStatus) -> Value {
         "denied": status.denied,
         "to-grant": status.to_grant,
         "reason": status.reason,
+        "on-disk": status.on_disk,
+        "earlier": status.earlier,
     })
 }

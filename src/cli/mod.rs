@@ -4,6 +4,8 @@
 //! are passed over, as in Java.
 
 #[cfg(feature = "server")]
+mod control;
+#[cfg(feature = "server")]
 mod files;
 #[cfg(feature = "server")]
 mod plugin;
@@ -16,6 +18,8 @@ use std::path::PathBuf;
 
 use lexopt::Arg;
 
+#[cfg(feature = "server")]
+pub use control::why;
 #[cfg(feature = "server")]
 pub use plugin::plugin;
 #[cfg(feature = "server")]
@@ -57,6 +61,11 @@ pub enum Command {
         /// The words after `plugin`, which say what.
         arguments: Vec<OsString>,
     },
+    /// Ask a running server why a route is shown as it is.
+    Why {
+        /// The words after `why`, which say which.
+        arguments: Vec<OsString>,
+    },
 }
 
 /// The command line is wrong: this text belongs on stderr, [`usage`] on stdout, and the exit code is [`exit::USAGE`].
@@ -77,6 +86,9 @@ pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result
     let mut arguments = arguments.into_iter().map(Into::into).peekable();
     if arguments.next_if(|word| word == "plugin").is_some() {
         return Ok(Command::Plugin { arguments: arguments.collect() });
+    }
+    if arguments.next_if(|word| word == "why").is_some() {
+        return Ok(Command::Why { arguments: arguments.collect() });
     }
     let mut given = Given::default();
     let mut parser = lexopt::Parser::from_args(normalized(arguments));

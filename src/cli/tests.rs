@@ -76,7 +76,8 @@ fn an_option_without_its_argument_is_named_by_its_letter() {
 #[test]
 fn a_subcommand_is_the_first_word_and_reads_the_rest_by_itself() {
     let arguments = ["list", "-zz"].map(OsString::from).to_vec();
-    assert_eq!(parsed("plugin list -zz"), Ok(Command::Plugin { arguments }));
+    assert_eq!(parsed("plugin list -zz"), Ok(Command::Plugin { arguments: arguments.clone() }));
+    assert_eq!(parsed("why list -zz"), Ok(Command::Why { arguments }));
     assert_eq!(parsed("-c x plugin"), serve(Some("x")), "anywhere else it is a word, as in Java");
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{CIPHERS, ClientAuth, Config, PROTOCOLS, TlsMode, cipher, protocol, suggest};
+use super::{CIPHERS, ClientAuth, Config, PROTOCOLS, PluginFile, TlsMode, cipher, protocol, suggest};
 
 /// Our key, and what is wrong with its value.
 pub(super) type Complaint = (String, String);
@@ -166,11 +166,21 @@ fn plugins(config: &Config, wrong: &mut Vec<Complaint>) {
     within(wrong, "plugins.memory-max", plugins.memory_max.get(), 2 << 20, u64::MAX);
     within(wrong, "plugins.component-size-max", plugins.component_size_max.get(), 1, u32::MAX.into());
     within(wrong, "plugins.reply-size-max", plugins.reply_size_max.get(), 1, u64::MAX);
-    for name in plugins.files.keys() {
-        if name.contains(['/', '\\']) || !name.ends_with(".wasm") {
-            let text = format!("`plugins.files.\"{name}\"` is not the name of a .wasm file (without its directory)");
-            wrong.push((format!("plugins.files.{name}"), text));
-        }
+    if plugins.rollback_calls < plugins.rollback_failures {
+        let text = "`plugins.rollback-calls` is less than `plugins.rollback-failures`: so many calls cannot fail";
+        wrong.push(("plugins.rollback-failures".to_owned(), text.to_owned()));
+    }
+    for (name, file) in &plugins.files {
+        let text = match PluginFile::content_of(name) {
+            Some(_) if file.sha256.is_some() => "means a content already, so that `sha256` says it twice",
+            Some(_) => continue,
+            None if name.starts_with("sha256:") => "is not `sha256:` and 64 digits of 0-9 and a-f",
+            None if name.contains(['/', '\\']) || !name.ends_with(".wasm") => {
+                "is not the name of a .wasm file (without its directory), nor `sha256:` and the digest of a content"
+            }
+            None => continue,
+        };
+        wrong.push((format!("plugins.files.{name}"), format!("`plugins.files.\"{name}\"` {text}")));
     }
 }
 

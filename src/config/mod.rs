@@ -25,6 +25,7 @@ mod overlay;
 mod parts;
 pub mod properties;
 mod settings;
+mod sha256;
 mod suggest;
 mod units;
 
@@ -42,6 +43,7 @@ pub use parts::{
     RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol,
 };
 pub use settings::{Flag, Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
+pub use sha256::{Sha256, Sha256Error};
 pub use suggest::nearest;
 pub use units::{ByteSize, HostPort, HostPortError, Place};
 

@@ -114,6 +114,17 @@ fn paths_are_final_once_loaded() {
     assert_eq!(config.settings.overlay_path, Place::At(home.path().join("a/fingerpost-overlay.properties")));
     assert_eq!(config.plugins.dirs, [home.path().join("p"), "q".into()]);
     assert_eq!(config.plugins.cache_dir, Place::At(home.path().join(".cache/fingerpost")));
+    assert_eq!(config.plugins.state_dir, Place::At(home.path().join("a/fingerpost-plugins")));
+    assert_eq!(config.admin.control_socket, Place::At(home.path().join("a/fingerpost-plugins/control.sock")));
+}
+
+#[test]
+fn without_a_place_to_remember_orders_none_are_taken_unless_the_operator_says_where() {
+    let config = |more: &str| toml(&format!("{more}[plugins]\nstate-dir = 'none'")).unwrap().config;
+
+    assert_eq!(config("").admin.control_socket, Place::None);
+    let said = config("[admin]\ncontrol-socket = '~/fingerpost.sock'\n").admin.control_socket;
+    assert!(said.path().is_some_and(|path| path.ends_with("fingerpost.sock") && path.is_absolute()), "{said:?}");
 }
 
 #[test]
@@ -226,12 +237,22 @@ fn values_that_contradict_each_other_are_told_with_their_line() {
         ),
         ("[policies]\nchain = ['zone', 'zone']", "2: `policies.chain` names `zone` twice"),
         (
+            "[plugins]\nrollback-failures = 30",
+            "2: `plugins.rollback-calls` is less than `plugins.rollback-failures`: so many calls cannot fail",
+        ),
+        (
+            "[plugins.files.'sha256:ABC']\noverride = true",
+            "1: `plugins.files.\"sha256:ABC\"` is not `sha256:` and 64 digits of 0-9 and a-f",
+        ),
+        ("[plugins.files.'a.wasm']\nsha256 = 'ab'", "2: a sha256 is 64 hexadecimal digits, as `sha256sum` prints them"),
+        (
             "[policies.on-failure]\nzonne = 'skip'",
             "2: `policies.on-failure` names `zonne`, which is not in `policies.chain`; did you mean `zone`?",
         ),
         (
             "[plugins.files.'p/a.wasm']\noverride = true",
-            "1: `plugins.files.\"p/a.wasm\"` is not the name of a .wasm file (without its directory)",
+            "1: `plugins.files.\"p/a.wasm\"` is not the name of a .wasm file (without its directory), nor `sha256:` and the \
+             digest of a content",
         ),
     ] {
         assert_eq!(refused(toml(text)), [problem], "{text}");

@@ -28,10 +28,10 @@ use super::examine::Examined;
 use super::glance::Glance;
 use super::manifest::{CodeEntry, Kind};
 use super::registry::{Catalogue, Origin, Plugin, PolicySlot, Rights, Target, Terms};
-use super::stock;
 use super::tally::Tallies;
 use super::wasm::Engine;
-use crate::config::{PluginsConfig, PoliciesConfig, nearest};
+use super::{sources, stock};
+use crate::config::{PluginFile, PluginsConfig, PoliciesConfig, nearest};
 use crate::notify::{Event, Form};
 
 /// What every catalogue of a server is made with.
@@ -50,6 +50,16 @@ pub(super) struct Candidate<'a> {
     pub(super) newest: Result<&'a Arc<Examined>, Cow<'a, str>>,
     /// What of it is in use.
     pub(super) used: Option<&'a Arc<Examined>>,
+}
+
+/// What a catalogue is to be like.
+#[derive(Clone, Copy)]
+pub(super) struct Orders<'a> {
+    pub(super) config: &'a PluginsConfig,
+    pub(super) policies: &'a PoliciesConfig,
+    /// Policies that the chain may name although they are not there.
+    pub(super) absent: &'a BTreeSet<String>,
+    pub(super) candidates: &'a [Candidate<'a>],
 }
 
 /// Who has what it has before others may ask for it.
@@ -91,11 +101,10 @@ impl Workshop {
     /// The catalogue after `previous`, and what became of each candidate.
     pub(super) fn assemble(
         &self,
-        config: &PluginsConfig,
-        policies: &PoliciesConfig,
-        candidates: &[Candidate<'_>],
+        orders: Orders<'_>,
         previous: Option<&Catalogue>,
     ) -> Result<(Catalogue, Vec<Standing>), CatalogueError> {
+        let Orders { config, candidates, .. } = orders;
         let number = previous.map_or(1, |previous| previous.number() + 1);
         let (plugins, codes, notices) = Default::default();
         let mut loader = Loader { workshop: self, config, previous, number, plugins, codes, notices };
@@ -111,7 +120,7 @@ impl Workshop {
         }
         let notices = loader.notices_in_use();
         let Loader { plugins, codes, .. } = loader;
-        let chain = chain(&plugins, config, policies)?;
+        let chain = chain(&plugins, orders)?;
         // Only now is it sure that this configuration can be used.
         self.core.waiting.set_max(config.waiting_max);
         plugins.iter().for_each(|plugin| plugin.kept.set_quota(config.state_max.as_usize()));
@@ -126,7 +135,7 @@ impl Workshop {
     }
 
     /// The names of the embedded plugins, used or not, and each once.
-    fn embedded_names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn embedded_names(&self) -> impl Iterator<Item = &str> {
         let is_there = |name: &&str| self.embedded.iter().any(|(_, component)| component.manifest.name == *name);
         let waiting = stock::on_demand().filter(move |name| !is_there(name));
         self.embedded.iter().map(|(_, component)| component.manifest.name.as_str()).chain(waiting)
@@ -201,11 +210,13 @@ impl Loader<'_> {
         name_is_free: bool,
     ) -> Result<Standing, RejectReason> {
         let workshop = self.workshop;
-        // What the operator allows a file hangs on its name, so the name must mean one file.
+        // What the operator allows a file hangs on its name, so the name must mean one file; or on its content.
         let word = self.config.files.get(file);
         if word.is_some() && !name_is_free {
             return Err(RejectReason::FileTwice(file.to_owned()));
         }
+        sources::expect(self.config, path, component.digest)?;
+        let word = self.config.files.get(&PluginFile::key_of(component.digest)).or(word);
         // The same bytes are the same plugin, wherever they lie.
         if let Some(same) = self.plugins.iter().find(|plugin| plugin.component.digest == component.digest) {
             return Ok(Standing::Unused(format!("its bytes are those of the plugin {} that is in use", same.name)));
@@ -315,8 +326,7 @@ pub(super) fn file_name(path: &Path) -> String {
 
 fn chain(
     plugins: &[Arc<Plugin>],
-    config: &PluginsConfig,
-    policies: &PoliciesConfig,
+    Orders { config, policies, absent, .. }: Orders<'_>,
 ) -> Result<Vec<PolicySlot>, CatalogueError> {
     let is_policy = |plugin: &Arc<Plugin>| plugin.manifest.kind == Kind::Policy;
     let mut slots = Vec::new();
@@ -333,6 +343,7 @@ fn chain(
                 let on_failure = policies.failure_of(name);
                 slots.push(PolicySlot { plugin: index, condition, pure, on_failure });
             }
+            None if absent.contains(name) => {}
             None => {
                 // One that waits to be named is there, because it would be if it had been.
                 let there = plugins.iter().filter(|p| is_policy(p)).map(|p| &*p.name);

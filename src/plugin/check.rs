@@ -1,5 +1,7 @@
 //! Conditions of manifests, made ready to be checked for every request: settings are found by name once.
 
+use std::fmt;
+
 use super::manifest::{Condition, FieldCondition};
 use crate::config::{Flag, Snapshot};
 use crate::remoting::Command;
@@ -14,6 +16,18 @@ pub(crate) struct Check {
 /// Up to 32 conditions whose outcomes are bits of a number.
 #[derive(Clone, Debug)]
 pub(crate) struct Marks(Vec<Check>);
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let setting = self.setting.map(|flag| format!("the setting {} must be on", flag.name()));
+        let field = self.field.as_ref().map(|FieldCondition { name, equals_ignore_case }| match equals_ignore_case {
+            None => format!("the request must have a field {name}"),
+            Some(value) => format!("the request's field {name} must be {value:?}"),
+        });
+        let parts: Vec<_> = setting.into_iter().chain(field).collect();
+        f.write_str(&parts.join(", and "))
+    }
+}
 
 impl Check {
     /// None when the condition names a setting that is no flag.

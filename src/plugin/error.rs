@@ -2,6 +2,7 @@
 
 use super::manifest::{Kind, ManifestError};
 use super::wasm::{CallError, PrepareError};
+use crate::config::Sha256;
 
 /// Why a component is not used.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,11 @@ pub(crate) enum RejectReason {
          `component-size-max` in [plugins] to at least its size"
     )]
     TooLarge { limit: u64 },
+    #[error(
+        "its sha256 is {found}, and [plugins.files.{file:?}] expects {expected}: nothing of it was run; if it is what \
+         you want, put its sha256 there"
+    )]
+    NotExpected { expected: Sha256, found: Sha256, file: String },
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error("looking at it made the server panic, which is a fault of the server; it goes on without this file")]

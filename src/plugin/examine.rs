@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::core::Core;
 use super::error::RejectReason;
 use super::manifest::{Condition, Kind, Manifest};
-use super::wasm::{Engine, Haste, InstanceParts, Prepared, SharedMemory, hex};
-use crate::config::Flag;
+use super::wasm::{Engine, Haste, InstanceParts, Prepared, SharedMemory};
+use crate::config::{Flag, Sha256};
 
 /// A component that could be used, whatever the operator says about it.
 pub(crate) struct Examined {
     pub(super) manifest: Manifest,
     pub(super) prepared: Prepared,
-    pub(super) digest: [u8; 32],
+    pub(super) digest: Sha256,
 }
 
 impl Examined {
@@ -51,17 +49,13 @@ impl Examined {
             return Err(RejectReason::GlanceMismatch);
         }
         check_flags(&manifest)?;
-        Ok(Self { manifest, prepared, digest: digest(bytes) })
+        Ok(Self { manifest, prepared, digest: Sha256::of(bytes) })
     }
 
     /// The digest of its bytes, as it is written.
     pub(super) fn sha256(&self) -> String {
-        hex(&self.digest)
+        self.digest.to_string()
     }
-}
-
-pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
 }
 
 /// A setting that does not exist would switch a plugin off for ever, and nobody would know why.

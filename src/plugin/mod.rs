@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!  plugins directories ─▶ shelf: what is whole ─▶ examine: compile, link, describe ─┐
-//!  [plugins] [policies] ─▶ reload: when anything changed ──────────────────────────┴▶ assembly ─▶ a new catalogue
-//!                                                                                                  │
+//!  [plugins] [policies] ─▶ reload: when anything changed ──────────────────────────┼▶ assembly ─▶ a new catalogue
+//!  orders of operators, failures ─▶ ledger: what is switched off or rolled back ───┘              │
 //!  every worker and lane thread ◀── changes over between two requests ◀── generations: publish ◀───┘
 //! ```
 //!
@@ -28,8 +28,12 @@ mod generations;
 mod glance;
 mod group_marks;
 mod kept;
+mod ledger;
+mod listing;
 mod manifest;
+mod memory;
 mod operator;
+mod orders;
 mod pace;
 mod pending;
 mod place;
@@ -39,18 +43,23 @@ mod reload;
 mod request;
 mod runner;
 mod shelf;
+mod sources;
 mod status;
 mod stock;
 mod tally;
+mod trial;
 mod view;
 mod waiting;
 mod wasm;
+mod watch;
+mod why;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::core::Core;
 pub use self::error::CatalogueError;
+pub use self::orders::{Done, Order, OrderError};
 pub use self::registrants::Registrants;
 pub use self::reload::Reloaded;
 pub use self::status::{PluginState, PluginStatus};
@@ -61,11 +70,14 @@ pub(crate) use self::encode::refuse;
 pub(crate) use self::generations::{Follower, Generations};
 pub(crate) use self::manifest::Access;
 pub(crate) use self::pending::detached_frame;
+pub(crate) use self::place::shared as shared_place;
 pub(crate) use self::registry::{Catalogue, Plugin, Target};
-pub(crate) use self::reload::{Reloader, Watch};
+pub(crate) use self::reload::Reloader;
 pub(crate) use self::request::Request;
 pub(crate) use self::runner::{Answer, Runner, RunnerTerms};
 pub(crate) use self::status::Board;
 pub(crate) use self::tally::Outcome;
 pub(crate) use self::waiting::Watcher;
 pub(crate) use self::wasm::CallError;
+pub(crate) use self::watch::Watch;
+pub(crate) use self::why::{Question, why};

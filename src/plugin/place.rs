@@ -21,7 +21,7 @@ const LINKS_MAX: u32 = 40;
 
 /// Why somebody other than this user and the administrator could put something else into a directory, or another
 /// directory into its place; none if nobody can.
-pub(super) fn shared(dir: &Path) -> io::Result<Option<String>> {
+pub(crate) fn shared(dir: &Path) -> io::Result<Option<String>> {
     match follow(dir)? {
         Followed::Replaceable(why) => Ok(Some(why)),
         Followed::To(dir) => Ok(writers(&fs::metadata(&dir)?).map(|why| format!("{} {why}", dir.display()))),

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::RejectReason;
-use super::examine::{Examined, digest};
+use super::examine::Examined;
 use super::place;
+use crate::config::Sha256;
 
 /// So many looks more read a file again although nothing seems to have changed: one that is written twice within a tick
 /// of the file system's clock may look the same.
@@ -64,7 +65,9 @@ pub(super) struct Shelved {
     /// What it was like when it was read.
     read: Option<Stamp>,
     read_again: u8,
-    digest: Option<[u8; 32]>,
+    sha256: Option<Sha256>,
+    /// What was read last, until somebody keeps it.
+    bytes: Option<Vec<u8>>,
 }
 
 /// What a file holds.
@@ -108,7 +111,7 @@ impl Shelf {
     pub(super) fn look(
         &mut self,
         look: Look<'_>,
-        mut examine: impl FnMut(&[u8]) -> Result<Found, RejectReason>,
+        mut examine: impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
     ) -> bool {
         let mut has_changed = false;
         let mut present = BTreeSet::new();
@@ -127,7 +130,7 @@ impl Shelf {
             if file.seen.take().is_none() || look.at_once || !is_listed {
                 has_changed |= !matches!(file.content, Content::Gone);
                 file.content = Content::Gone;
-                (file.read, file.digest) = (None, None);
+                (file.read, file.sha256, file.bytes) = (None, None, None);
             }
         }
         for path in present {
@@ -148,8 +151,18 @@ impl Shelf {
     /// What was no good may be good now, because what is asked of it has changed: it is read again.
     pub(super) fn doubt(&mut self) {
         for file in self.files.values_mut().filter(|file| matches!(file.content, Content::Bad(_))) {
-            (file.read, file.digest) = (None, None);
+            (file.read, file.sha256) = (None, None);
         }
+    }
+
+    /// A file that there is or was.
+    pub(super) fn file(&self, path: &Path) -> Option<&Shelved> {
+        self.files.get(path)
+    }
+
+    /// The bytes of a content that is in use, unless they were given out before.
+    pub(super) fn take_bytes(&mut self, path: &Path, content: Sha256) -> Option<Vec<u8>> {
+        self.files.get_mut(path).filter(|file| file.sha256 == Some(content))?.bytes.take()
     }
 
     /// Notes what of each file is in use now, and forgets those that are gone.
@@ -186,11 +199,29 @@ impl Shelf {
 }
 
 impl Shelved {
+    /// What the file holds, as far as it could be read.
+    pub(super) fn sha256(&self) -> Option<Sha256> {
+        self.sha256.filter(|_| !matches!(self.content, Content::Gone))
+    }
+
+    /// The component that the file holds.
+    pub(super) fn held(&self) -> Option<&Arc<Examined>> {
+        match &self.content {
+            Content::Whole(component) => Some(component),
+            _ => None,
+        }
+    }
+
+    /// The component of this content, if the file holds it or it is in use.
+    pub(super) fn component_of(&self, content: Sha256) -> Option<&Arc<Examined>> {
+        self.held().into_iter().chain(&self.used).find(|component| component.digest == content)
+    }
+
     fn look(
         &mut self,
         path: &Path,
         look: Look<'_>,
-        examine: &mut impl FnMut(&[u8]) -> Result<Found, RejectReason>,
+        examine: &mut impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
     ) -> bool {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -237,20 +268,26 @@ impl Shelved {
             }
             Ok((bytes, read)) => {
                 self.read = Some(read);
-                self.holds(&bytes, examine)
+                self.holds(path, bytes, examine)
             }
         }
     }
 
-    fn holds(&mut self, bytes: &[u8], examine: &mut impl FnMut(&[u8]) -> Result<Found, RejectReason>) -> bool {
-        let digest = digest(bytes);
-        if self.digest == Some(digest) {
+    fn holds(
+        &mut self,
+        path: &Path,
+        bytes: Vec<u8>,
+        examine: &mut impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
+    ) -> bool {
+        let sha256 = Sha256::of(&bytes);
+        if self.sha256 == Some(sha256) {
             return false;
         }
-        self.digest = Some(digest);
-        match examine(bytes) {
+        (self.sha256, self.bytes) = (Some(sha256), None);
+        match examine(path, sha256, &bytes) {
             Ok(Found::Component(component)) => {
                 self.content = Content::Whole(component);
+                self.bytes = Some(bytes);
                 true
             }
             Ok(Found::Embedded) => {
@@ -262,7 +299,7 @@ impl Shelved {
     }
 
     fn is_bad(&mut self, reason: String) -> bool {
-        self.digest = None;
+        (self.sha256, self.bytes) = (None, None);
         self.holds_nothing(reason)
     }
 

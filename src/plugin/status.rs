@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::manifest::Kind;
 use super::registry::{Catalogue, Origin, Plugin};
 use super::tally::Count;
 
@@ -35,6 +36,10 @@ pub struct PluginStatus {
     pub to_grant: Option<String>,
     /// Why the file, or its newest content, is not in use.
     pub reason: Option<String>,
+    /// The digest of what the file holds, where that is not what is in use.
+    pub on_disk: Option<String>,
+    /// The digests of what was in use of the file before, the latest first: what a rollback goes back to.
+    pub earlier: Vec<String>,
 }
 
 /// Where a plugin stands.
@@ -48,6 +53,10 @@ pub enum PluginState {
     Active,
     /// In use, but not what its file holds now: that is rejected, or the file is gone.
     LastGood,
+    /// In use, but not what its file held last: that failed, or the operator wants what was in use before.
+    RolledBack,
+    /// Not in use, because the operator switched it off.
+    Disabled,
     /// Good, and not in use: switched off, or there under another name already.
     Unused,
     /// Not in use, because something is wrong with it.
@@ -63,6 +72,8 @@ impl PluginState {
             Self::Arriving => "arriving",
             Self::Active => "active",
             Self::LastGood => "last-good",
+            Self::RolledBack => "rolled-back",
+            Self::Disabled => "disabled",
             Self::Unused => "unused",
             Self::Rejected => "rejected",
             Self::Draining => "draining",
@@ -74,15 +85,30 @@ impl PluginState {
 #[derive(Default)]
 pub(crate) struct Board {
     statuses: ArcSwap<Vec<PluginStatus>>,
+    /// What is wrong with all of them together.
+    complaints: ArcSwap<Vec<String>>,
     /// Reloads that led to a new generation.
     pub(crate) reloaded: Count,
     /// Those that did not, so that the old one stayed.
     pub(crate) failed: Count,
+    pub(crate) rolled_back_by_operator: Count,
+    pub(crate) rolled_back_by_failures: Count,
 }
 
 impl Board {
-    pub(super) fn show(&self, statuses: Vec<PluginStatus>) {
+    pub(super) fn show(&self, statuses: Vec<PluginStatus>, complaints: Vec<String>) {
         self.statuses.store(Arc::new(statuses));
+        self.complaints.store(Arc::new(complaints));
+    }
+
+    /// Why there is no newer generation, or why what operators say is not remembered.
+    pub(crate) fn complaints(&self) -> Arc<Vec<String>> {
+        self.complaints.load_full()
+    }
+
+    /// Plugins that are used with an earlier content than their files hold, as the operator or their failures want it.
+    pub(crate) fn rolled_back(&self) -> usize {
+        self.statuses.load().iter().filter(|status| status.state == PluginState::RolledBack).count()
     }
 
     pub(crate) fn statuses(&self) -> Arc<Vec<PluginStatus>> {
@@ -107,10 +133,15 @@ impl PluginStatus {
         let mut codes: Vec<_> = codes.collect();
         codes.sort_unstable();
         let place = catalogue.chain().iter().position(|slot| Some(slot.plugin) == index);
+        let idle = match plugin.manifest.kind {
+            Kind::Policy if place.is_none() => Some("`policies.chain` does not name it, or another has its name"),
+            Kind::Processor if codes.is_empty() => Some("other plugins answer all of its request codes"),
+            _ => None,
+        };
         Self {
             name: Some(plugin.manifest.name.clone()),
             version: Some(plugin.manifest.version.clone()),
-            state: PluginState::Active,
+            state: if idle.is_some() { PluginState::Unused } else { PluginState::Active },
             generation: Some(plugin.since),
             file: match &plugin.origin {
                 Origin::Embedded => None,
@@ -122,7 +153,9 @@ impl PluginStatus {
             denied: plugin.denied().map(ToString::to_string).collect(),
             granted: plugin.grants.iter().map(ToString::to_string).collect(),
             to_grant: plugin.line_to_grant_all(),
-            reason: None,
+            reason: idle.map(str::to_owned),
+            on_disk: None,
+            earlier: Vec::new(),
         }
     }
 }

@@ -88,6 +88,16 @@ impl Server {
         Self::run(loaded, home).expect("the server binds")
     }
 
+    /// Starts a server with this configuration in the directory of another one that has ended.
+    pub(crate) fn start_in(home: tempfile::TempDir, edit: impl FnOnce(&mut Config, &Path)) -> Self {
+        let mut config = Config::default();
+        make_private(&mut config, home.path());
+        edit(&mut config, home.path());
+        let overlay = Overlay::default();
+        Self::run(Loaded { config, overlay, extras: Default::default(), notices: Vec::new() }, home)
+            .expect("the server binds")
+    }
+
     /// Starts a server that goes on reading its configuration file, `namesrv.toml` in its home.
     pub(crate) fn start_following(write: impl FnOnce(&Path) -> String, edit: impl FnOnce(&mut Config)) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
@@ -206,6 +216,9 @@ pub(crate) fn make_private(config: &mut Config, home: &Path) {
     config.kv.path = home.join("kvConfig.json");
     config.plugins.dirs = vec![home.join("plugins")];
     config.plugins.cache_dir = Place::At(shared_cache());
+    // Whoever tests what is remembered says where.
+    config.plugins.state_dir = Place::None;
+    config.admin.control_socket = Place::None;
     // Tests look when they have changed something.
     config.plugins.reload_interval = Duration::ZERO;
 }
@@ -217,7 +230,7 @@ fn overlay_path(home: &Path) -> PathBuf {
 /// The beginning of a configuration file for [`Server::start_following`], after which more of `[plugins]` may follow.
 pub(crate) fn plugins_section(home: &Path) -> String {
     let (dir, cache) = (home.join("plugins"), shared_cache());
-    format!("[plugins]\ndirs = [{dir:?}]\ncache-dir = {cache:?}\nreload-interval = \"0s\"\n")
+    format!("[plugins]\ndirs = [{dir:?}]\ncache-dir = {cache:?}\nstate-dir = \"none\"\nreload-interval = \"0s\"\n")
 }
 
 /// Compiled plugins are shared by all tests of a build, so that each is compiled once.

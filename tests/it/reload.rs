@@ -30,7 +30,7 @@ pub(crate) fn path(server: &Server, file: &str) -> PathBuf {
     server.home().join("plugins").join(file)
 }
 
-fn status(server: &Server, file: &str) -> PluginStatus {
+pub(crate) fn status(server: &Server, file: &str) -> PluginStatus {
     let path = path(server, file);
     let found = server.running().plugins().into_iter().find(|status| status.file.as_deref() == Some(&*path));
     found.unwrap_or_else(|| panic!("{file} is not in {:?}", server.running().plugins()))

@@ -104,6 +104,9 @@ fn requests(page: &mut Page, catalogue: &Catalogue) {
 
 fn plugins(page: &mut Page, generations: &Generations, board: &Board) {
     page.number("fingerpost_plugins_rejected", &[], board.rejected() as u64);
+    page.number("fingerpost_plugins_rolled_back", &[], board.rolled_back() as u64);
+    page.number("fingerpost_plugin_rollbacks_total", &["operator"], board.rolled_back_by_operator.get());
+    page.number("fingerpost_plugin_rollbacks_total", &["failures"], board.rolled_back_by_failures.get());
     page.number("fingerpost_plugin_generation", &["published"], generations.current().number());
     page.number("fingerpost_plugin_generation", &["active"], generations.active());
     page.number("fingerpost_plugin_generations_draining", &[], generations.draining().len() as u64);

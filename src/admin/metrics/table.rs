@@ -36,7 +36,7 @@ const fn row(name: &'static str, kind: Kind, labels: &'static [&'static str], he
 
 use Kind::{Counter, Gauge, Histogram};
 
-pub(super) const METRICS: [Metric; 45] = [
+pub(super) const METRICS: [Metric; 47] = [
     row("fingerpost_build_info", Gauge, &["version"], "Always 1; the label tells the version."),
     row("fingerpost_ready", Gauge, &[], "Whether /readyz says yes."),
     row("fingerpost_uptime_seconds", Gauge, &[], "Time since the server began."),
@@ -80,6 +80,18 @@ pub(super) const METRICS: [Metric; 45] = [
         Gauge,
         &[],
         "Files of the plugins directories that are not used because something is wrong with them.",
+    ),
+    row(
+        "fingerpost_plugins_rolled_back",
+        Gauge,
+        &[],
+        "Plugins that are used with what was in use before, as the operator or their failures want it.",
+    ),
+    row(
+        "fingerpost_plugin_rollbacks_total",
+        Counter,
+        &["by"],
+        "Plugins that went back to what was in use before, by the operator's word or because their first calls failed.",
     ),
     row(
         "fingerpost_plugin_generation",

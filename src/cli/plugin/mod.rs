@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use lexopt::{Arg, Parser};
 
-use super::exit;
+use super::{control, exit};
 use crate::config::nearest;
 
 /// Something that can be done with plugins.
@@ -21,7 +21,34 @@ struct Verb {
 }
 
 /// Everything that can be done, in the order of the help.
-const VERBS: &[Verb] = &[Verb { name: "help", arguments: "[VERB]", about: "Show what there is to do", run: help }];
+const VERBS: &[Verb] = &[
+    Verb {
+        name: "list",
+        arguments: "[--json] [-c FILE | --socket PATH]",
+        about: "Show the plugins of a running server, and what is wrong with them",
+        run: control::list,
+    },
+    Verb {
+        name: "reload",
+        arguments: "[NAME] …",
+        about: "Have it read the files now; that of NAME also if it was rolled back",
+        run: control::reload,
+    },
+    Verb {
+        name: "rollback",
+        arguments: "NAME …",
+        about: "Have it use what was in use of a plugin's file before, until told otherwise",
+        run: control::rollback,
+    },
+    Verb {
+        name: "enable",
+        arguments: "NAME …",
+        about: "Take back what was said last: `disable`, or else `rollback`",
+        run: control::enable,
+    },
+    Verb { name: "disable", arguments: "NAME …", about: "Have it use a plugin no more", run: control::disable },
+    Verb { name: "help", arguments: "[VERB]", about: "Show what there is to do", run: help },
+];
 
 /// Does what the words after `plugin` say, and returns the exit code.
 ///

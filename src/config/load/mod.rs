@@ -19,6 +19,10 @@ const FILE_SIZE_MAX: u64 = 4 << 20;
 
 const OVERLAY_NAME: &str = "fingerpost-overlay.properties";
 
+const STATE_NAME: &str = "fingerpost-plugins";
+
+const CONTROL_NAME: &str = "control.sock";
+
 /// A configuration, and what else its files say.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -88,6 +92,13 @@ impl Draft {
             // Beside the KV file, and not in the home: two servers of one user have two KV files.
             config.settings.overlay_path = Place::At(config.kv.path.with_file_name(OVERLAY_NAME));
         }
+        if config.plugins.state_dir == Place::Auto {
+            config.plugins.state_dir = Place::At(config.kv.path.with_file_name(STATE_NAME));
+        }
+        if config.admin.control_socket == Place::Auto {
+            let dir = config.plugins.state_dir.path();
+            config.admin.control_socket = dir.map_or(Place::None, |dir| Place::At(dir.join(CONTROL_NAME)));
+        }
         if config.plugins.cache_dir == Place::Auto {
             config.plugins.cache_dir = environment.cache_dir().map_or(Place::None, Place::At);
         }
@@ -152,7 +163,9 @@ fn expand_home(config: &mut Config, environment: &Environment) {
     for path in [cert_path, key_path, trust_cert_path].into_iter().chain(clients) {
         *path = environment.expand(path);
     }
-    let places = [&mut config.settings.overlay_path, &mut config.plugins.cache_dir, &mut config.tls.properties_file];
+    let Config { settings, plugins, tls, admin, .. } = config;
+    let places = [&mut settings.overlay_path, &mut tls.properties_file, &mut admin.control_socket];
+    let places = places.into_iter().chain([&mut plugins.cache_dir, &mut plugins.state_dir]);
     for place in places {
         if let Place::At(path) = place {
             *path = environment.expand(path);

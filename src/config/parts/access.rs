@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{HttpListen, Networks};
+use crate::config::{HttpListen, Networks, Place};
 
 /// `[admin]`: requests that change the server rather than use it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -12,11 +12,13 @@ pub struct AdminConfig {
     pub admin_from: Networks,
     /// Where metrics can be read over HTTP.
     pub http_listen: HttpListen,
+    /// The socket at which the commands of this user arrive (`fingerpost plugin …`). `auto` is in `plugins.state-dir`.
+    pub control_socket: Place,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { admin_from: Networks::near(), http_listen: HttpListen::default() }
+        Self { admin_from: Networks::near(), http_listen: HttpListen::default(), control_socket: Place::Auto }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ByteSize, Grant, Place};
+use crate::config::{ByteSize, Grant, Place, Sha256, sha256};
 
 /// `[plugins]`: where plugins come from, and what they may use.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -40,7 +40,14 @@ pub struct PluginsConfig {
     pub state_max: ByteSize,
     /// Requests that may wait until a route changes.
     pub waiting_max: usize,
-    /// `[plugins.files."name.wasm"]`: what single files may do.
+    /// So many failures take a new content of a file back, if they are among its first calls; with 0, none do.
+    pub rollback_failures: u32,
+    /// How many calls are the first.
+    pub rollback_calls: u32,
+    /// Where the server remembers what operators say about plugins while it runs. `auto` is a directory beside the KV
+    /// file; with `none`, it lasts until the server stops.
+    pub state_dir: Place,
+    /// `[plugins.files."name.wasm"]`: what single files may do; or, by `"sha256:…"`, single contents in any file.
     pub files: BTreeMap<String, PluginFile>,
 }
 
@@ -59,6 +66,9 @@ impl Default for PluginsConfig {
             reply_size_max: ByteSize::mib(16),
             state_max: ByteSize::mib(1),
             waiting_max: 10_000,
+            rollback_failures: 3,
+            rollback_calls: 20,
+            state_dir: Place::Auto,
             files: BTreeMap::new(),
         }
     }
@@ -76,6 +86,25 @@ pub struct PluginFile {
     pub grants: BTreeSet<Grant>,
     /// Settings of its own: what it is told when it asks for a setting by one of these names.
     pub settings: BTreeMap<String, String>,
+    /// The only content that it is used with.
+    #[serde(with = "sha256::optional")]
+    pub sha256: Option<Sha256>,
+}
+
+impl PluginFile {
+    const OF_CONTENT: &str = "sha256:";
+
+    /// The key of `[plugins.files]` that means a content.
+    pub fn key_of(content: Sha256) -> String {
+        format!("{}{content}", Self::OF_CONTENT)
+    }
+
+    /// The content that a key of `[plugins.files]` means; none for one that means a file, or nothing.
+    pub fn content_of(key: &str) -> Option<Sha256> {
+        let content = key.strip_prefix(Self::OF_CONTENT)?.parse().ok()?;
+        // One content has one key.
+        (Self::key_of(content) == key).then_some(content)
+    }
 }
 
 /// `[policies]`: which part of a route a client is shown.

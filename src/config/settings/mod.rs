@@ -34,6 +34,11 @@ impl Flag {
     pub fn named(name: &str) -> Option<Self> {
         KEYS.iter().position(|key| key.name == name && is_switch(key)).map(Self)
     }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        KEYS[self.0].name
+    }
 }
 
 fn is_switch(key: &JavaKey) -> bool {

@@ -77,8 +77,8 @@ impl Cache {
     fn path(&self, engine: &Engine, bytes: &[u8]) -> PathBuf {
         let mut compatibility = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut compatibility);
-        let content = hex(&Sha256::digest(bytes)[..16]);
-        self.dir.join(format!("{content}-{:016x}.cwasm", compatibility.finish()))
+        let content = crate::config::Sha256::of(bytes).to_string();
+        self.dir.join(format!("{}-{:016x}.cwasm", &content[..32], compatibility.finish()))
     }
 
     /// Removes what is too much, but not what has just come. Whatever cannot be removed stays.
@@ -156,14 +156,6 @@ fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> 
 /// Writes so that a reader sees the whole file or none.
 fn store(path: &Path, compiled: &[u8]) -> io::Result<()> {
     atomic::replace_unsynced(path, &[&Sha256::digest(compiled), compiled], atomic::PRIVATE)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }
 
 #[cfg(test)]

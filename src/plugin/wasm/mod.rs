@@ -14,7 +14,6 @@ mod wasi;
 mod wasi_context;
 mod wasi_streams;
 
-pub(super) use cache::hex;
 pub(super) use engine::{Engine, Haste, PrepareError};
 pub(super) use host::log::LogBudget;
 pub(crate) use instance::CallError;

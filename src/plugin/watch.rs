@@ -1,0 +1,53 @@
+//! The thread that looks for changes of plugins.
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::reload::{Reloaded, Reloader};
+
+/// How willingly the thread that compiles yields to others.
+const NICENESS: i32 = 10;
+
+/// The thread. Dropping this stops it.
+pub(crate) struct Watch {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Looks at every `interval`, and calls `changed` after each new generation.
+    ///
+    /// # Errors
+    /// When the machine refuses a thread.
+    pub(crate) fn start(
+        reloader: Arc<Mutex<Reloader>>,
+        interval: Duration,
+        changed: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let run = move || {
+            // Compiling can wait, requests cannot. Not worth more than a try.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                let looked = reloader.lock().unwrap_or_else(PoisonError::into_inner).look();
+                if let Reloaded::Generation(_) = looked {
+                    changed();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("plugins".to_owned()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a client is shown the route that it is shown: what each policy of the chain makes of it.
+//!
+//! The policies run in instances of their own, on the thread of whoever asks. Nothing is counted, and what they do
+//! counts for nobody.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::core::Core;
+use super::registry::{Catalogue, Origin, Plugin, PolicySlot};
+use super::request::Request;
+use super::view::RouteView;
+use super::wasm::{Call, CallError, Part};
+use crate::config::PolicyFailure;
+use crate::net::Connection;
+use crate::remoting::{Command, Fields, RequestCode};
+
+/// Who asks for which route, and how.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Question {
+    pub(crate) topic: String,
+    /// Where the client is; this machine, if nothing is said.
+    pub(crate) client: Option<IpAddr>,
+    /// Further fields of its request.
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+/// The answer, for programs; none when there is no such topic.
+pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) -> Option<Value> {
+    let route = core.routes.tables().route(&question.topic)?;
+    let settings = core.settings.snapshot();
+    // A lookup is what somebody answers who wants to be shown a route beforehand.
+    let lookup = catalogue.codes().filter(|(_, target)| target.glance.is_some()).map(|(code, _)| code).min();
+    let mut fields = Fields::new();
+    for (name, value) in &question.fields {
+        fields.insert(name.as_str(), value.as_str());
+    }
+    if let Some(glance) = lookup.and_then(|code| catalogue.target(code)?.glance.clone()) {
+        fields.insert(glance.field(), question.topic.as_str());
+    }
+    let command = Command { fields: Some(fields), ..Command::request(RequestCode(lookup.unwrap_or_default()), 0) };
+    let client = question.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut request = Request { command, caller: Connection::without_socket(SocketAddr::from((client, 0))) };
+
+    let tables = json!({
+        "version": route.topic.version,
+        "groups": route.groups.iter().map(|group| (group.broker_name.to_string(), group.version)).collect::<Versions>(),
+    });
+    let mut view = Box::new(RouteView::new(route));
+    let before = shown(&view);
+    let (mut steps, mut failed) = (Vec::new(), None);
+    for slot in catalogue.chain() {
+        let plugin = &catalogue.plugins()[slot.plugin];
+        let mut step = described(plugin, slot);
+        if failed.is_some() {
+            step["asked"] = json!(false);
+            step["because"] = json!("a policy before it failed, which is an error for the client");
+        } else if !slot.condition.holds(&request.command, &settings) {
+            step["asked"] = json!(false);
+            step["because"] = json!(format!("its condition does not hold: {}", slot.condition));
+        } else {
+            step["asked"] = json!(true);
+            let earlier = view.changed().clone();
+            let entered = enter(plugin, core, request, view, catalogue.terms().worker_deadline);
+            (request, view) = (entered.0, entered.1);
+            if let Err(error) = entered.2 {
+                step["failure"] = json!(error.to_string());
+                match slot.on_failure {
+                    PolicyFailure::Skip => view.restore(earlier),
+                    PolicyFailure::Close => failed = Some(plugin.name.to_string()),
+                }
+            }
+            step["shown"] = shown(&view);
+        }
+        steps.push(step);
+    }
+    Some(json!({
+        "topic": question.topic,
+        "client": client.to_string(),
+        "code": lookup,
+        "generation": catalogue.number(),
+        "settings": settings.version(),
+        "tables": tables,
+        "route": before,
+        "policies": steps,
+        "failed": failed,
+    }))
+}
+
+type Versions = std::collections::BTreeMap<String, u64>;
+
+/// Which plugin a step is.
+fn described(plugin: &Plugin, slot: &PolicySlot) -> Value {
+    let file = match &plugin.origin {
+        Origin::Embedded => None,
+        Origin::File(path) => Some(path.display().to_string()),
+    };
+    json!({
+        "name": *plugin.name,
+        "version": plugin.manifest.version,
+        "sha256": plugin.component.sha256(),
+        "file": file,
+        "on-failure": slot.on_failure,
+    })
+}
+
+/// Lets one policy look at the route.
+fn enter(
+    plugin: &Plugin,
+    core: &Arc<Core>,
+    request: Request,
+    view: Box<RouteView>,
+    deadline: Duration,
+) -> (Request, Box<RouteView>, Result<(), CallError>) {
+    let mut instance = match plugin.prepared.instantiate(plugin.parts(core)) {
+        Ok(instance) => instance,
+        Err(error) => return (request, view, Err(error)),
+    };
+    let call = Call { request, reads: Box::default(), part: Part::Select(view) };
+    let (Call { request, part: Part::Select(view), .. }, outcome) = instance.enter(call, deadline) else {
+        unreachable!("a call keeps its part");
+    };
+    // One that has to be replaced has done what it should.
+    (request, view, outcome.or_else(|error| if matches!(error, CallError::Spent) { Ok(()) } else { Err(error) }))
+}
+
+/// A route as a client would be shown it.
+fn shown(view: &RouteView) -> Value {
+    let group = |shown: super::view::Shown<'_>| {
+        let queue = shown
+            .queue
+            .map(|queue| json!({ "perm": queue.perm, "read": queue.read_queue_nums, "write": queue.write_queue_nums }));
+        let addresses: Vec<_> = shown.addresses.iter().map(|(id, address)| json!([id, &**address])).collect();
+        json!({
+            "broker": &*shown.group.broker_name,
+            "cluster": &*shown.group.cluster,
+            "zone": shown.group.zone_name.as_deref(),
+            "queues": queue,
+            "addresses": addresses,
+        })
+    };
+    view.groups().map(group).collect()
+}
