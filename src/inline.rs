@@ -10,22 +10,27 @@ use bytes::{Bytes, BytesMut};
 
 use crate::dispatch::{Lane, Worker};
 use crate::net::{CloseReason, Connection, LaneService, Service, Step};
+use crate::parts::Parts;
 
 /// One client of a name server, inside the server's process. Dropped, it is a connection that closed: the brokers that
 /// it registered are forgotten.
 pub struct Inline {
-    pub(crate) worker: Worker,
-    lane: Lane,
+    pub(crate) desk: Desk,
     connection: Connection,
+}
+
+/// A worker and a thread of the write lane, for a caller who is both, and brings the connections.
+pub(crate) struct Desk {
+    pub(crate) worker: Worker,
+    pub(crate) lane: Lane,
     /// Waits for replies that come from another thread.
     waiting: tokio::runtime::Runtime,
 }
 
 impl Inline {
-    pub(crate) fn new(worker: Worker, lane: Lane) -> std::io::Result<Self> {
+    pub(crate) fn new(parts: &Parts) -> std::io::Result<Self> {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let waiting = tokio::runtime::Builder::new_current_thread().build()?;
-        Ok(Self { worker, lane, connection: Connection::without_socket(peer), waiting })
+        Ok(Self { desk: Desk::new(parts)?, connection: Connection::without_socket(peer) })
     }
 
     /// Answers one whole frame, and appends the reply to `out` if there is one. Waits for a reply that needs a disk or
@@ -34,17 +39,34 @@ impl Inline {
     /// # Errors
     /// What would have closed the connection. The caller may go on with the next frame all the same.
     pub fn answer(&mut self, frame: Bytes, out: &mut BytesMut) -> Result<(), CloseReason> {
+        self.desk.answer(frame, &self.connection, out)
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(parts: &Parts) -> std::io::Result<Self> {
+        let waiting = tokio::runtime::Builder::new_current_thread().build()?;
+        Ok(Self { worker: parts.worker_factory()(), lane: parts.lane_factory()(), waiting })
+    }
+
+    /// Answers one whole frame of a connection, as [`Inline::answer`] does.
+    pub(crate) fn answer(
+        &mut self,
+        frame: Bytes,
+        connection: &Connection,
+        out: &mut BytesMut,
+    ) -> Result<(), CloseReason> {
         self.worker.look_around();
-        if self.worker.recall(&frame, &self.connection, out) {
+        if self.worker.recall(&frame, connection, out) {
             self.worker.batch_end();
             return Ok(());
         }
-        match self.worker.call(frame, &self.connection, out) {
+        match self.worker.call(frame, connection, out) {
             Step::Done => {}
             Step::Body(body) => out.extend_from_slice(&body),
             Step::Lane(job) => {
-                self.lane.run(job, self.connection.reply_sink());
-                let replies = self.waiting.block_on(self.connection.delayed_replies());
+                self.lane.run(job, connection.reply_sink());
+                let replies = self.waiting.block_on(connection.delayed_replies());
                 replies.iter().for_each(|reply| out.extend_from_slice(reply));
             }
             Step::Later(reply) => out.extend_from_slice(&self.waiting.block_on(reply)),
@@ -53,11 +75,16 @@ impl Inline {
         self.worker.batch_end();
         Ok(())
     }
+
+    /// A connection has closed.
+    pub(crate) fn closed(&mut self, connection: &Connection) {
+        self.lane.connection_closed(connection.id());
+    }
 }
 
 impl Drop for Inline {
     fn drop(&mut self) {
-        self.lane.connection_closed(self.connection.id());
+        self.desk.closed(&self.connection);
     }
 }
 

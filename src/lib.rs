@@ -45,6 +45,8 @@ pub mod net;
 #[cfg(feature = "net")]
 pub mod notify;
 #[cfg(feature = "server")]
+mod parts;
+#[cfg(feature = "server")]
 pub mod plugin;
 #[cfg(feature = "server")]
 mod portions;
@@ -61,3 +63,5 @@ mod tally;
 mod telemetry;
 #[cfg(feature = "server")]
 pub mod upstream;
+#[cfg(feature = "server")]
+mod workbench;

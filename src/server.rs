@@ -18,21 +18,17 @@ use crate::by_hand::{ByHand, Fault};
 use crate::clock::Clock;
 use crate::config::{BindAddress, Config, Environment, Settings};
 use crate::control::{Control, Served};
-use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
 use crate::inline::Inline;
 use crate::kv::KvStore;
-use crate::memo::{self, Memo};
+use crate::memo;
 use crate::net::tls::{self, TlsError};
-use crate::net::{Connections, Listener, LogLimit, Server};
-use crate::notify::Notifier;
-use crate::plugin::{
-    Board, CatalogueError, Changes, Core, Generations, Registrants, Reloader, Runner, RunnerTerms, Watch, Watcher,
-};
-use crate::portions::{body_limits, lane_threads, net_config, strangers, threads, upstreams};
+use crate::net::{Connections, Listener, Server};
+use crate::parts::Parts;
+use crate::plugin::{Board, CatalogueError, Core, Fuel, Generations, Reloader, Watch, Watcher};
+use crate::portions::net_config;
 use crate::readiness::{Readiness, ReadinessCell};
-use crate::route::{Damage, RouteTable};
+use crate::route::Damage;
 use crate::scan::{Scan, scan};
-use crate::upstream::Upstreams;
 
 pub use crate::memo::MemoUsage;
 pub use crate::plugin::{Done, Order, OrderError, PluginState, PluginStatus, Reloaded};
@@ -73,15 +69,9 @@ pub enum BindError {
 
 /// A name server that holds its address and its files, but answers nobody yet.
 pub struct NameServer {
-    config: Config,
-    core: Arc<Core>,
-    generations: Arc<Generations>,
-    plugins: Arc<Mutex<Reloader>>,
-    board: Arc<Board>,
+    parts: Parts,
     listener: Listener,
-    readiness: Arc<ReadinessCell>,
     certificates: Option<tls::Watch>,
-    memo_tally: Arc<memo::Tally>,
 }
 
 /// A name server that answers, until stopped.
@@ -103,9 +93,6 @@ pub struct Running {
     admin: Option<Admin>,
     control: Option<Control>,
 }
-
-/// Lines about refused requests in a second.
-const REFUSAL_LINES_MAX: u32 = 10;
 
 impl NameServer {
     /// Opens the files, loads the plugins and takes the address. Nobody is answered yet.
@@ -130,47 +117,28 @@ impl NameServer {
     ) -> Result<ByHand, BindError> {
         let (kv, disk) = KvStore::open_by_hand(&config.kv)?;
         let server = Self::assemble(config, settings, clock, kv)?;
-        let net = net_config(&server.config, server.local_addr()?);
-        let workers = std::iter::repeat_with(server.worker_factory()).take(net.workers.get()).collect();
-        let lanes = std::iter::repeat_with(server.lane_factory()).take(net.lane_threads.get()).collect();
-        Ok(ByHand::new(net, (server.core, disk, server.plugins), workers, lanes, fault))
+        let address = server.local_addr()?;
+        let parts = server.parts;
+        let net = net_config(&parts.config, address);
+        let workers = std::iter::repeat_with(parts.worker_factory()).take(net.workers.get()).collect();
+        let lanes = std::iter::repeat_with(parts.lane_factory()).take(net.lane_threads.get()).collect();
+        Ok(ByHand::new(net, (parts.core, disk, parts.plugins), workers, lanes, fault))
     }
 
     fn assemble(config: Config, settings: Settings, clock: Arc<dyn Clock>, kv: KvStore) -> Result<Self, BindError> {
-        let settings = Arc::new(settings);
-        let outgoing_tls = tls::Client::new(&config.tls)?;
-        let core = Arc::new(Core {
-            routes: Arc::new(RouteTable::new()),
-            registrants: Registrants::default(),
-            changes: Changes::default(),
-            notifier: Notifier::start(Arc::clone(&settings), config.net.serialize_type, outgoing_tls.clone())?,
-            kv: Arc::new(kv),
-            settings,
-            started: clock.now(),
-            body_limits: body_limits(&config),
-            kept: Default::default(),
-            custom: Default::default(),
-            waiting: Default::default(),
-            upstreams: Upstreams::start(upstreams(&config), strangers(&config), outgoing_tls)?,
-            clock,
-        });
         let (terms, certificates) = tls::Terms::new(&config.tls)?;
-        let plugins = Reloader::start(config.plugins.clone(), config.policies.clone(), &core)?;
-        let (name, port) = (&config.net.bind_address, config.net.listen_port);
+        let parts = Parts::new(config, settings, clock, kv, Fuel::Free)?;
+        let (name, port) = (&parts.config.net.bind_address, parts.config.net.listen_port);
         let address = name.resolve(port).map_err(|source| BindError::Resolve { name: name.clone(), source })?;
-        let listener =
-            Listener::bind(net_config(&config, address)).map_err(|source| BindError::Listen { address, source })?;
-        core.settings.listening_on(listener.local_addr()?.port());
-        let readiness = Arc::new(ReadinessCell::new(Arc::clone(&core)));
-        let listener = listener.with_tls(terms);
-        let (generations, board) = (Arc::clone(plugins.generations()), Arc::clone(plugins.board()));
-        let (plugins, memo_tally) = (Arc::new(Mutex::new(plugins)), Arc::default());
-        Ok(Self { config, core, generations, plugins, board, listener, readiness, certificates, memo_tally })
+        let listener = Listener::bind(net_config(&parts.config, address))
+            .map_err(|source| BindError::Listen { address, source })?;
+        parts.core.settings.listening_on(listener.local_addr()?.port());
+        Ok(Self { parts, listener: listener.with_tls(terms), certificates })
     }
 
     /// From now on, what this configuration file says about plugins and policies counts as soon as it says so.
     pub fn follow_configuration(&self, path: &Path, environment: Environment) {
-        lock(&self.plugins).follow(path.to_owned(), environment);
+        lock(&self.parts.plugins).follow(path.to_owned(), environment);
     }
 
     /// Where it listens; with port 0, the port that was free.
@@ -186,9 +154,9 @@ impl NameServer {
     /// # Errors
     /// When the machine refuses a thread.
     pub fn serve(self) -> std::io::Result<Running> {
-        let worker = self.worker_factory();
-        let lane = self.lane_factory();
-        let Self { config, core, generations, plugins, board, listener, readiness, certificates, memo_tally } = self;
+        let Self { parts, listener, certificates } = self;
+        let (worker, lane) = (parts.worker_factory(), parts.lane_factory());
+        let Parts { config, core, generations, plugins, board, readiness, memo_tally } = parts;
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
@@ -245,59 +213,19 @@ impl NameServer {
     /// # Errors
     /// When the machine refuses what waiting for a reply takes.
     pub fn inline(&self) -> std::io::Result<Inline> {
-        Inline::new(self.worker_factory()(), self.lane_factory()())
+        Inline::new(&self.parts)
     }
 
     /// What workers and inline clients remember, and how often that was of use.
     pub fn memo(&self) -> MemoUsage {
-        self.memo_tally.usage()
+        self.parts.memo_tally.usage()
     }
 
     /// How often a plugin was entered so far; none if there is none of that name.
     pub fn plugin_calls(&self, name: &str) -> Option<u64> {
-        let catalogue = self.generations.current();
+        let catalogue = self.parts.generations.current();
         let plugin = catalogue.plugins().iter().find(|plugin| *plugin.name == *name)?;
         Some(catalogue.tallies().sum(|tally| plugin.place.map_or(0, |place| tally.calls(place))))
-    }
-
-    /// Replies that workers remember, if the operator wants that.
-    fn memo_factory(&self) -> impl Fn() -> Option<Memo> + Send + Sync + 'static {
-        let bytes_max = self.config.memo.size.as_usize() / threads(self.config.net.workers).get();
-        let shared = Arc::new(memo::Shared::new(bytes_max));
-        let tally = Arc::clone(&self.memo_tally);
-        move || (bytes_max > 0).then(|| Memo::new(Arc::clone(&shared), tally.add()))
-    }
-
-    fn worker_factory(&self) -> impl Fn() -> Worker + Send + Sync + 'static {
-        let gate = Arc::new(Gate {
-            core: Arc::clone(&self.core),
-            admin_from: self.config.admin.admin_from.clone(),
-            serialize_type: self.config.net.serialize_type,
-            readiness: Arc::clone(&self.readiness),
-            refusals: LogLimit::new(REFUSAL_LINES_MAX, Duration::from_secs(1)),
-        });
-        let (generations, terms) = (Arc::clone(&self.generations), self.runner_terms(false));
-        let memo = self.memo_factory();
-        move || {
-            let (follower, catalogue) = generations.follow();
-            let runner = Runner::new(Arc::clone(&catalogue), Arc::clone(&gate.core), terms);
-            Worker { gate: Arc::clone(&gate), catalogue, follower, runner, memo: memo() }
-        }
-    }
-
-    fn lane_factory(&self) -> impl Fn() -> Lane + Send + Sync + 'static {
-        let (generations, core) = (Arc::clone(&self.generations), Arc::clone(&self.core));
-        let terms = self.runner_terms(true);
-        let guests = Arc::new(GuestSlots::new(lane_threads(&self.config).get()));
-        move || {
-            let (follower, catalogue) = generations.follow();
-            let runner = Runner::new(Arc::clone(&catalogue), Arc::clone(&core), terms);
-            Lane { core: Arc::clone(&core), catalogue, follower, runner, guests: Arc::clone(&guests) }
-        }
-    }
-
-    fn runner_terms(&self, may_write: bool) -> RunnerTerms {
-        RunnerTerms { serialize_type: self.config.net.serialize_type, may_write }
     }
 }
 

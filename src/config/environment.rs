@@ -43,7 +43,7 @@ impl Environment {
     }
 
     /// Where compiled components go when the operator names no place.
-    pub(super) fn cache_dir(&self) -> Option<PathBuf> {
+    pub(crate) fn cache_dir(&self) -> Option<PathBuf> {
         // The XDG specification has relative paths ignored.
         let base = self.cache_home.clone().filter(|path| path.is_absolute());
         base.or_else(|| self.home.as_ref().map(|home| home.join(".cache"))).map(|base| base.join("fingerpost"))

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use wasmtime::component::Component;
+
 use super::core::Core;
 use super::error::RejectReason;
 use super::manifest::{Condition, Kind, Manifest};
@@ -24,7 +26,19 @@ impl Examined {
         core: &Arc<Core>,
         memory_max: usize,
     ) -> Result<Self, RejectReason> {
-        let prepared = engine.prepare(bytes, haste)?;
+        let component = engine.compile(bytes, haste)?;
+        Self::of(&component, Sha256::of(bytes), engine, core, memory_max)
+    }
+
+    /// Links a compiled component, and asks for the manifest.
+    pub(super) fn of(
+        component: &Component,
+        digest: Sha256,
+        engine: &Engine,
+        core: &Arc<Core>,
+        memory_max: usize,
+    ) -> Result<Self, RejectReason> {
+        let prepared = engine.prepare(component)?;
         let nobody = InstanceParts {
             core: Arc::clone(core),
             name: "".into(),
@@ -49,7 +63,7 @@ impl Examined {
             return Err(RejectReason::GlanceMismatch);
         }
         check_flags(&manifest)?;
-        Ok(Self { manifest, prepared, digest: Sha256::of(bytes) })
+        Ok(Self { manifest, prepared, digest })
     }
 
     /// The digest of its bytes, as it is written.

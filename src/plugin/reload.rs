@@ -26,7 +26,7 @@ use super::status::Board;
 use super::stock;
 use super::tally::Tallies;
 use super::trial::{Counts, Trial, Verdict};
-use super::wasm::{Engine, Haste};
+use super::wasm::{Engine, Fuel, Haste};
 use crate::config::{Environment, PluginFile, PluginsConfig, PoliciesConfig, Sha256};
 
 /// What came of looking.
@@ -68,8 +68,9 @@ impl Reloader {
         config: PluginsConfig,
         policies: PoliciesConfig,
         core: &Arc<Core>,
+        fuel: Fuel,
     ) -> Result<Self, CatalogueError> {
-        let engine = Engine::new(config.cache_dir.path(), core.clock.runs_by_itself())
+        let engine = Engine::new(config.cache_dir.path(), core.clock.runs_by_itself(), fuel)
             .map_err(|error| CatalogueError::Engine(format!("{error:#}")))?;
         let memory_max = config.memory_max.as_usize();
         let examine = |&(file, bytes): &(&'static str, &[u8])| {

@@ -19,7 +19,7 @@ use super::request::Request;
 use super::tally::{Outcome, Tally};
 use super::view::RouteView;
 use super::waiting::Wish;
-use super::wasm::{Call, CallError, Handling, Instance, Part};
+use super::wasm::{Call, CallError, Gauge, Handling, Instance, Part};
 use crate::config::{PolicyFailure, Snapshot};
 use crate::memo::{Fact, Reads, Unfit};
 use crate::net::{Connection, LogLimit, Occasion};
@@ -164,11 +164,11 @@ impl Runner {
         self.tally.request(target.place, outcome);
     }
 
-    /// What is left of the fuel of a plugin's instance on this thread; none before its first call.
-    #[cfg(test)]
-    pub(crate) fn fuel(&self, name: &str) -> Option<u64> {
-        let at = self.catalogue.plugins().iter().position(|plugin| *plugin.name == *name)?;
-        self.instances[at].as_ref().map(|instance| instance.fuel())
+    /// What a plugin's instance on this thread has used; none before its first call. The last of a name is the one that
+    /// is entered, if any is.
+    pub(crate) fn gauge(&self, name: &str) -> Option<Gauge> {
+        let at = self.catalogue.plugins().iter().rposition(|plugin| *plugin.name == *name)?;
+        self.instances[at].as_ref().map(|instance| instance.gauge())
     }
 
     /// What the plugins learned while they made the last reply.
@@ -353,6 +353,21 @@ impl Runner {
             None => encode::route(&head, &route, order_topic_conf, out),
             Some(first) => self.encode_view((first, &settings), request, &head, route, order_topic_conf, out),
         }
+    }
+
+    /// What a client is shown of a route, without an answer: for whoever looks at policies. The error is what the
+    /// client would be told of a policy that failed.
+    pub(crate) fn show(
+        &mut self,
+        command: Command,
+        caller: &Connection,
+        route: Route,
+    ) -> Result<Box<RouteView>, String> {
+        let settings = self.core.settings.snapshot();
+        let Some(first) = self.first_policy(&command, &settings) else { return Ok(Box::new(RouteView::new(route))) };
+        let request = Request { command, caller: caller.clone() };
+        let shown = self.apply_policies(first, &settings, request, route);
+        shown.map_err(|failure| failure.remark.unwrap_or_default().into_owned())
     }
 
     /// The first policy of the chain that has a say about a request.

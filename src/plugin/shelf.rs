@@ -379,7 +379,7 @@ fn usable(path: &Path, metadata: &Metadata, look: Look<'_>) -> Result<(), String
 fn read(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Stamp)> {
     let file = File::open(path)?;
     let mut bytes = Vec::new();
-    (&file).take(size_max + 1).read_to_end(&mut bytes)?;
+    (&file).take(size_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > size_max {
         return Err(io::Error::other("it has grown beyond what is allowed while it was read"));
     }

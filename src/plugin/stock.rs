@@ -35,7 +35,22 @@ pub(crate) const ON_DEMAND: &[(&str, &[u8])] = &[
 /// Whether these bytes are those of an embedded plugin, whether it is used or not: the source tree keeps them in
 /// `plugins/`.
 pub(super) fn is_one(bytes: &[u8]) -> bool {
-    COMPONENTS.iter().chain(ON_DEMAND).any(|(_, known)| *known == bytes)
+    name_of(bytes).is_some()
+}
+
+/// The name of the embedded plugin that has these bytes.
+pub(crate) fn name_of(bytes: &[u8]) -> Option<&'static str> {
+    named().find(|(_, known)| *known == bytes).map(|(name, _)| name)
+}
+
+/// The names of all that are embedded, used or not.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    named().map(|(name, _)| name)
+}
+
+/// Each file is called as its plugin is.
+fn named() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    COMPONENTS.iter().chain(ON_DEMAND).filter_map(|(file, bytes)| Some((file.strip_suffix(".wasm")?, *bytes)))
 }
 
 /// The names of the policies that wait to be named.

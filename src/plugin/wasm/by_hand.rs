@@ -14,7 +14,8 @@ type Guest<'a> = StoreContextMut<'a, PluginState>;
 pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<()> {
     linker.instance("fingerpost:nameserver/settings@0.1.1")?.func_wrap(
         "flag",
-        |guest: Guest<'_>, (key,): (WasmStr,)| {
+        |mut guest: Guest<'_>, (key,): (WasmStr,)| {
+            guest.data_mut().called();
             let key = key.to_str(&guest)?;
             guest.data().request()?;
             Ok((guest.data().flag(&key),))
@@ -22,7 +23,8 @@ pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<
     )?;
     linker.instance("fingerpost:nameserver/request@0.1.1")?.func_wrap(
         "field",
-        |guest: Guest<'_>, (name,): (WasmStr,)| {
+        |mut guest: Guest<'_>, (name,): (WasmStr,)| {
+            guest.data_mut().called();
             let name = name.to_str(&guest)?;
             Ok((guest.data().request()?.field(&name).map(str::to_owned),))
         },
@@ -34,6 +36,7 @@ pub(super) fn link_processor(linker: &mut Linker<PluginState>) -> wasmtime::Resu
     linker.instance("fingerpost:nameserver/routes@0.1.1")?.func_wrap(
         "find-by-field",
         |mut guest: Guest<'_>, (name,): (WasmStr,)| {
+            guest.data_mut().called();
             // A share of the frame, because nothing may borrow from the guest while the call's state changes.
             let topic = guest.data().request()?.command.field(&name.to_str(&guest)?).cloned();
             Ok((guest.data_mut().find_route(topic.as_deref())?,))

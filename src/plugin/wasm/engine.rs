@@ -21,9 +21,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// Deep recursion in a guest ends here; must be well below the stack of a worker thread.
 const WASM_STACK_MAX: usize = 256 * 1024;
 
-const PROCESSOR: &str = "fingerpost:nameserver/processor@0.1.1";
+pub(super) const PROCESSOR: &str = "fingerpost:nameserver/processor@0.1.1";
 const GLANCE: &str = "fingerpost:nameserver/glance@0.1.1";
-const ROUTE_POLICY: &str = "fingerpost:nameserver/route-policy@0.1.1";
+pub(super) const ROUTE_POLICY: &str = "fingerpost:nameserver/route-policy@0.1.1";
 
 /// The package of the contract, and the patch version that `wit/` has. What was built against an earlier one of 0.1 is
 /// served as it is, and what was built against a later one as long as it imports nothing else.
@@ -71,37 +71,59 @@ pub(crate) enum Haste {
     Quiet,
 }
 
+/// Whether it is counted how much a guest does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fuel {
+    /// By whoever measures plugins: it makes them slower. About one for each instruction of WebAssembly, whatever else
+    /// the machine does.
+    Counted,
+    /// By nobody. In tests of this crate it is counted all the same.
+    Free,
+}
+
+impl Fuel {
+    pub(super) fn is_counted(self) -> bool {
+        cfg!(test) || self == Self::Counted
+    }
+}
+
 /// Compiles components and knows what they may import.
 pub(crate) struct Engine {
-    engine: wasmtime::Engine,
+    pub(super) engine: wasmtime::Engine,
     /// Compiles the same on one thread.
     quiet: wasmtime::Engine,
-    processors: Linker<PluginState>,
-    policies: Linker<PluginState>,
+    pub(super) processors: Linker<PluginState>,
+    pub(super) policies: Linker<PluginState>,
+    fuel: Fuel,
     cache: Option<Cache>,
     _ticker: Option<Ticker>,
 }
 
 impl Engine {
     /// Without `deadlines`, none ever passes.
-    pub(crate) fn new(cache_dir: Option<&Path>, deadlines: bool) -> wasmtime::Result<Self> {
-        let engine = wasmtime::Engine::new(&configuration())?;
-        let quiet = wasmtime::Engine::new(configuration().parallel_compilation(false))?;
+    pub(crate) fn new(cache_dir: Option<&Path>, deadlines: bool, fuel: Fuel) -> wasmtime::Result<Self> {
+        let engine = wasmtime::Engine::new(&configuration(fuel))?;
+        let quiet = wasmtime::Engine::new(configuration(fuel).parallel_compilation(false))?;
         let processors = linker(&engine, Kind::Processor)?;
         let policies = linker(&engine, Kind::Policy)?;
         let ticker = deadlines.then(|| Ticker::start(engine.clone()));
-        Ok(Self { engine, quiet, processors, policies, cache: cache_dir.and_then(Cache::open), _ticker: ticker })
+        let cache = cache_dir.and_then(Cache::open);
+        Ok(Self { engine, quiet, processors, policies, fuel, cache, _ticker: ticker })
     }
 
-    /// Compiles a component and links it against the world of its role.
-    pub(crate) fn prepare(&self, bytes: &[u8], haste: Haste) -> Result<Prepared, PrepareError> {
+    /// Compiles a component.
+    pub(crate) fn compile(&self, bytes: &[u8], haste: Haste) -> Result<Component, PrepareError> {
         let compiler = if haste == Haste::Quiet { &self.quiet } else { &self.engine };
         let compiled = match &self.cache {
             Some(cache) => cache.component(&self.engine, compiler, bytes),
             None => cache::compile(&self.engine, compiler, bytes),
         };
-        let component = compiled.map_err(|error| PrepareError::Compile(format!("{error:#}")))?;
-        let versions = contract_versions(&self.engine, &component);
+        compiled.map_err(|error| PrepareError::Compile(format!("{error:#}")))
+    }
+
+    /// Links a component against the world of its role.
+    pub(crate) fn prepare(&self, component: &Component) -> Result<Prepared, PrepareError> {
+        let versions = contract_versions(&self.engine, component);
         if let Some(other) = versions.iter().find(|version| !version.starts_with(SERVED.0)) {
             return Err(PrepareError::OtherContract(other.clone()));
         }
@@ -113,7 +135,7 @@ impl Engine {
             (Some(interface), None) => (Kind::Processor, "processor", interface),
             (None, Some(interface)) => (Kind::Policy, "policy", interface),
         };
-        let linked = self.link(kind, &component);
+        let linked = self.link(kind, component);
         let pre = linked.map_err(|error| {
             let newer = versions.into_iter().find(|version| is_newer(version));
             PrepareError::Import { role, reason: format!("{error:#}"), newer }
@@ -127,7 +149,8 @@ impl Engine {
             glance,
             entry: export(entry)?,
             kind,
-            imports_wasi: imports_wasi(&self.engine, &component),
+            fuel: self.fuel,
+            imports_wasi: imports_wasi(&self.engine, component),
             pre,
         })
     }
@@ -140,14 +163,13 @@ impl Engine {
     }
 }
 
-fn configuration() -> Config {
+fn configuration(fuel: Fuel) -> Config {
     let mut config = Config::new();
     config
         // Component calls cost a third without it, and no import of ours ever pends.
         .concurrency_support(false)
         .epoch_interruption(true)
-        // Fuel counts what a guest does, whatever else the machine does, and makes it slower.
-        .consume_fuel(cfg!(test))
+        .consume_fuel(fuel.is_counted())
         .max_wasm_stack(WASM_STACK_MAX)
         // Guests are small and instances many: a few pages each instead of 4 GiB of address space.
         .memory_reservation(1 << 20)
@@ -185,22 +207,22 @@ fn imports_wasi(engine: &wasmtime::Engine, component: &Component) -> bool {
 fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<PluginState>> {
     type Own = HasSelf<PluginState>;
     let mut linker = Linker::new(engine);
-    contract::request::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-    contract::kv::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-    contract::settings::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-    contract::log::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-    contract::clock::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-    contract::types::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-    contract::metrics::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    contract::request::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+    contract::kv::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+    contract::settings::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+    contract::log::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+    contract::clock::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+    contract::types::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+    contract::metrics::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
     match kind {
         Kind::Processor => {
-            contract::reply::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-            contract::routes::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-            contract::registrations::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-            contract::bodies::add_to_linker::<_, Own>(&mut linker, |state| state)?;
-            contract::state::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+            contract::reply::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+            contract::routes::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+            contract::registrations::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+            contract::bodies::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+            contract::state::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
         }
-        Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, |state| state)?,
+        Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, PluginState::called)?,
     }
     linker.allow_shadowing(true);
     by_hand::link_common(&mut linker)?;

@@ -11,6 +11,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre, ResourceTable, Type
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::WasiCtxBuilder;
 
+use super::engine::Fuel;
 use super::host::log::LogBudget;
 use super::limits::{InstanceLimits, SharedMemory};
 use super::meter::{Clocks, Meter};
@@ -30,6 +31,9 @@ const DESCRIBE_DEADLINE: Duration = Duration::from_millis(500);
 /// How many ticks of the epoch come before the meter is asked.
 const TICKS: u64 = 1;
 
+/// Nobody uses that up: it is counted, not rationed.
+const FUEL_MAX: u64 = u64::MAX;
+
 /// Handles that a guest may hold at once.
 const RESOURCES_MAX: usize = 64;
 
@@ -37,6 +41,7 @@ const RESOURCES_MAX: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) kind: Kind,
+    pub(super) fuel: Fuel,
     /// Such a plugin may block, so it never runs on a worker.
     pub(crate) imports_wasi: bool,
     pub(super) describe: ComponentExportIndex,
@@ -98,6 +103,17 @@ impl CallError {
             Self::Instantiate(_) => "instantiate",
         }
     }
+}
+
+/// What an instance has used so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Gauge {
+    /// None when nobody counts it.
+    pub(crate) fuel: Option<u64>,
+    /// Calls of functions of the contract.
+    pub(crate) host_calls: u64,
+    /// Bytes of linear memory.
+    pub(crate) memory: usize,
 }
 
 /// A live instance.
@@ -171,12 +187,14 @@ impl Prepared {
             kept: parts.kept,
             generation: parts.generation,
             custom: parts.custom,
+            host_calls: 0,
             is_glancing: false,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
-        #[cfg(test)]
-        store.set_fuel(u64::MAX).expect("tests count fuel");
+        if self.fuel.is_counted() {
+            store.set_fuel(FUEL_MAX).map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
+        }
         store.epoch_deadline_callback(|mut store| {
             let may_go_on = store.data_mut().meter.may_go_on(Clocks::now());
             Ok(if may_go_on { UpdateDeadline::Continue(TICKS) } else { UpdateDeadline::Interrupt })
@@ -227,10 +245,11 @@ impl Instance {
         !state.resources.is_empty() || state.limits.was_refused()
     }
 
-    /// What is left of its fuel; a test has it counted.
-    #[cfg(test)]
-    pub(crate) fn fuel(&self) -> u64 {
-        self.store.get_fuel().expect("tests count fuel")
+    /// What it has used since it was made.
+    pub(crate) fn gauge(&self) -> Gauge {
+        let state = self.store.data();
+        let fuel = self.store.get_fuel().ok().map(|left| FUEL_MAX - left);
+        Gauge { fuel, host_calls: state.host_calls, memory: state.limits.memory() }
     }
 
     fn begin(&mut self, deadline: Duration) {

@@ -43,6 +43,8 @@ impl SharedMemory {
 pub(super) struct InstanceLimits {
     shared: Arc<SharedMemory>,
     held: usize,
+    /// Linear memory, with what it began with.
+    memory: usize,
     /// What was granted last; given back if the growth fails after all.
     pending: usize,
     refused: bool,
@@ -50,7 +52,7 @@ pub(super) struct InstanceLimits {
 
 impl InstanceLimits {
     pub(super) fn new(shared: Arc<SharedMemory>) -> Self {
-        Self { shared, held: 0, pending: 0, refused: false }
+        Self { shared, held: 0, memory: 0, pending: 0, refused: false }
     }
 
     /// Whether something of `current` bytes may grow to `desired`.
@@ -70,6 +72,11 @@ impl InstanceLimits {
         granted
     }
 
+    /// How much linear memory it has, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Whether it ever wanted more than there was.
     pub(super) fn was_refused(&self) -> bool {
         self.refused
@@ -84,10 +91,15 @@ impl InstanceLimits {
 
 impl ResourceLimiter for InstanceLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow(current, desired))
+        let granted = self.grow(current, desired);
+        if granted {
+            self.memory += desired.saturating_sub(current);
+        }
+        Ok(granted)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory = self.memory.saturating_sub(self.pending);
         self.growth_failed();
         Ok(())
     }

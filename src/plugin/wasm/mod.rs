@@ -1,5 +1,6 @@
 //! The WebAssembly half of the host: the engine, instances, and the interfaces they import.
 
+mod anatomy;
 mod bindings;
 mod by_hand;
 mod cache;
@@ -9,14 +10,18 @@ mod instance;
 mod limits;
 mod meter;
 mod printed;
+mod shape;
 mod state;
 mod wasi;
 mod wasi_context;
 mod wasi_streams;
 
+pub(crate) use anatomy::Anatomy;
+pub(crate) use engine::Fuel;
 pub(super) use engine::{Engine, Haste, PrepareError};
 pub(super) use host::log::LogBudget;
-pub(crate) use instance::CallError;
+pub(crate) use instance::{CallError, Gauge};
 pub(super) use instance::{Instance, InstanceParts, Prepared};
 pub(super) use limits::SharedMemory;
+pub(crate) use shape::Face;
 pub(super) use state::{Call, Handling, Part};

@@ -58,6 +58,8 @@ pub(crate) struct PluginState {
     /// The generation in which the plugin came.
     pub(crate) generation: u64,
     pub(crate) custom: Arc<Custom>,
+    /// How many functions of the contract it has called so far.
+    pub(super) host_calls: u64,
     /// Whether it is in `glance.glance`, which has no call: what it may know, it was told.
     pub(super) is_glancing: bool,
 }
@@ -127,6 +129,12 @@ impl Handling {
 }
 
 impl PluginState {
+    /// What every function of the contract begins with.
+    pub(super) fn called(&mut self) -> &mut Self {
+        self.host_calls += 1;
+        self
+    }
+
     pub(crate) fn request(&self) -> wasmtime::Result<&Request> {
         self.call.as_ref().map(|call| &call.request).ok_or_else(outside)
     }
