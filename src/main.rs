@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Serve { config } => cli::serve(config.as_deref()).map(|()| exit::OK),
         Command::Plugin { arguments } => cli::plugin(arguments),
         Command::Why { arguments } => cli::why(arguments),
+        Command::Single { name, arguments } => cli::single(name, arguments),
         _ => Ok(exit::OK),
     };
     match done {

@@ -4,14 +4,22 @@
 //! are passed over, as in Java.
 
 #[cfg(feature = "server")]
+mod completions;
+#[cfg(feature = "server")]
 mod control;
 #[cfg(feature = "server")]
+mod embedded;
+#[cfg(feature = "server")]
 mod files;
+#[cfg(feature = "server")]
+mod man;
 #[cfg(feature = "server")]
 mod plugin;
 #[cfg(feature = "server")]
 mod serve;
 mod text;
+#[cfg(feature = "server")]
+mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -25,6 +33,8 @@ pub use plugin::plugin;
 #[cfg(feature = "server")]
 pub use serve::{print_config, serve};
 pub use text::{boot_success_line, config_loaded_line, print_config_items, usage};
+#[cfg(feature = "server")]
+pub use words::single;
 
 /// The exit codes of Java's NameServer.
 pub mod exit {
@@ -33,7 +43,7 @@ pub mod exit {
     /// The command line is wrong. Java: `ServerUtil.parseCmdLine`.
     pub const USAGE: u8 = 1;
     /// What a subcommand was asked is not so, or was refused.
-    pub const NO: u8 = 2;
+    pub const NO: u8 = 1;
     /// A SIGINT came while the server was stopping.
     pub const INTERRUPTED: u8 = 130;
     /// The server could not start: a bad file, a port that is taken. Java: -1.
@@ -66,7 +76,17 @@ pub enum Command {
         /// The words after `why`, which say which.
         arguments: Vec<OsString>,
     },
+    /// Print something about the program itself.
+    Single {
+        /// The word that says what.
+        name: &'static str,
+        /// The words after it.
+        arguments: Vec<OsString>,
+    },
 }
+
+/// The first words that are subcommands by themselves.
+const SINGLE: [&str; 2] = ["completions", "man"];
 
 /// The command line is wrong: this text belongs on stderr, [`usage`] on stdout, and the exit code is [`exit::USAGE`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -89,6 +109,10 @@ pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result
     }
     if arguments.next_if(|word| word == "why").is_some() {
         return Ok(Command::Why { arguments: arguments.collect() });
+    }
+    let first = arguments.peek().and_then(|word| SINGLE.into_iter().find(|single| word == single));
+    if let Some(name) = first {
+        return Ok(Command::Single { name, arguments: arguments.skip(1).collect() });
     }
     let mut given = Given::default();
     let mut parser = lexopt::Parser::from_args(normalized(arguments));

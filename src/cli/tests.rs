@@ -79,6 +79,9 @@ fn a_subcommand_is_the_first_word_and_reads_the_rest_by_itself() {
     assert_eq!(parsed("plugin list -zz"), Ok(Command::Plugin { arguments: arguments.clone() }));
     assert_eq!(parsed("why list -zz"), Ok(Command::Why { arguments }));
     assert_eq!(parsed("-c x plugin"), serve(Some("x")), "anywhere else it is a word, as in Java");
+    let arguments = vec![OsString::from("bash")];
+    assert_eq!(parsed("completions bash"), Ok(Command::Single { name: "completions", arguments }));
+    assert_eq!(parsed("-c x man"), serve(Some("x")));
 }
 
 #[cfg(unix)]

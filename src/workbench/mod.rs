@@ -2,7 +2,8 @@
 //!
 //! It is the server that others ask over the network, with its files in a directory that goes with it: what a plugin
 //! may and may not do there, it may and may not do here. Time stands still until somebody moves it, but for the
-//! deadlines of plugins, which are the machine's. Nobody outside is asked or told anything.
+//! deadlines of plugins, which are the machine's. Nobody outside is told anything, and nobody is asked but by a plugin
+//! that is granted it; and no request waits for a change, because nobody else makes one.
 
 mod clock;
 mod home;
@@ -24,7 +25,7 @@ use crate::inline::Desk;
 use crate::kv::{Completion, KvStore, WriteError};
 use crate::net::{CloseReason, Connection, Service};
 use crate::parts::Parts;
-use crate::plugin::{Catalogue, Core, Fuel, Gauge, Kind, PluginState, PluginStatus, Shown, stock_name_of};
+use crate::plugin::{Catalogue, Core, Fuel, Gauge, PluginState, PluginStatus, Shown, stock_name_of};
 use crate::remoting::{Command, FrameError};
 use crate::route::{Millis, RegisterError, Registration, Tables, TopicTable};
 use crate::server::BindError;
@@ -97,6 +98,9 @@ impl Workbench {
         config.kv.path = home.path().join("kvConfig.json");
         config.plugins.dirs = vec![dir];
         config.plugins.allow_shared_dirs = true;
+        // How large it may be is told by a check.
+        let size = plan.plugin.map_or(0, |(_, bytes)| bytes.len() as u64);
+        config.plugins.component_size_max = config.plugins.component_size_max.max(ByteSize::new(size));
         config.plugins.cache_dir = Place::At(plan.cache_dir.to_owned());
         config.plugins.state_dir = Place::None;
         // What is tried stays in use whatever it does.
@@ -154,13 +158,6 @@ impl Workbench {
             host_calls: sum.host_calls + one.host_calls,
             memory: sum.memory.max(one.memory),
         })
-    }
-
-    /// Whether a plugin that is in use is a policy.
-    pub(crate) fn is_policy(&self, name: &str) -> bool {
-        let catalogue = self.catalogue();
-        let plugin = catalogue.plugins().iter().rev().find(|plugin| *plugin.name == *name);
-        plugin.is_some_and(|plugin| plugin.manifest.kind == Kind::Policy)
     }
 
     /// Whether the plugin that answers this code promises to be pure.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use fingerpost::config::{Config, Grant, PluginFile};
@@ -15,13 +15,17 @@ use crate::harness::{Ask, Client};
 ///
 /// When the server under test embeds the guests of a directory (see `plugins/embed.rs`), it is that directory's.
 pub(crate) fn component(name: &str) -> Vec<u8> {
+    fs::read(path_of(name)).expect("it can be read")
+}
+
+/// Where the component of a guest is.
+pub(crate) fn path_of(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The directory of the embedded ones comes first, and holds all of them if it is one of rebuilt guests.
     let dirs = [env!("FINGERPOST_EMBEDDED_GUESTS"), "examples", "tests/guests"].map(|dir| root.join(dir));
     let file = format!("{name}.wasm");
     let found = dirs.iter().map(|dir| dir.join(&file)).find(|path| path.exists());
-    let path = found.unwrap_or_else(|| panic!("{file} is in none of {dirs:?}; `plugins/build {name}` makes it"));
-    fs::read(path).expect("it can be read")
+    found.unwrap_or_else(|| panic!("{file} is in none of {dirs:?}; `plugins/build {name}` makes it"))
 }
 
 /// Registers the master of a broker name with `topics`, the members of a JSON object. More than one, because a broker

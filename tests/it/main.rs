@@ -3,9 +3,11 @@
 mod address_server;
 mod admin_http;
 mod admission;
+mod author;
 mod bad_input;
 mod captures;
 mod cluster_test;
+mod conformance;
 mod connections;
 mod contract;
 mod control;

@@ -6,8 +6,8 @@
 //! With `FINGERPOST_CAPTURES_AGAINST=127.0.0.1:PORT` the exchanges go to a Java NameServer that listens there, freshly
 //! started with [`SETTINGS`]; then nothing that Fingerpost mends is applied. It shows that the replay is a true one.
 
-mod exceptions;
-mod replay;
+pub(crate) mod exceptions;
+pub(crate) mod replay;
 
 use std::net::SocketAddr;
 

@@ -26,14 +26,14 @@ pub(crate) enum Side {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Capture {
-    name: String,
+    pub(crate) name: String,
     note: String,
     /// The whole frame, in hexadecimal. Absent when the server spoke first.
-    request: Option<String>,
-    response: Option<String>,
+    pub(crate) request: Option<String>,
+    pub(crate) response: Option<String>,
     /// Header and body apart, where the frame held paths of the recording machine.
-    response_header: Option<String>,
-    response_body: Option<String>,
+    pub(crate) response_header: Option<String>,
+    pub(crate) response_body: Option<String>,
     /// What happened instead of an answer.
     outcome: Option<String>,
     /// A frame that the server sent to the broker's own port. Kept for its reader; `NotSent` covers it.

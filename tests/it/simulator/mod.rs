@@ -6,7 +6,7 @@
 //! prints the seed, and `FINGERPOST_SIMULATOR_SEED` runs that seed alone. `FINGERPOST_SIMULATOR_RUNS` sets how many are
 //! run.
 
-mod model;
+pub(crate) mod model;
 mod peer;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use crate::requests::{self, Reply};
 
 /// What a client may ask.
 #[derive(Clone, Debug)]
-pub(super) enum Request {
+pub(crate) enum Request {
     Register { broker: usize, version: i64, topics: BTreeMap<usize, i64>, timeout: u64 },
     Unregister { broker: usize },
     Heartbeat { broker: usize },
@@ -30,7 +30,7 @@ pub(super) enum Request {
 
 /// What comes back.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Code(i32),
     /// Broker, queues and permission of each entry.
     Route(BTreeSet<(String, i64, i64)>),
@@ -41,7 +41,7 @@ pub(super) enum Answer {
 
 /// The tables and the KV store.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Model {
+pub(crate) struct Model {
     brokers: BTreeMap<usize, ModelBroker>,
     kv: BTreeMap<usize, i64>,
     /// What waits for the disk.
@@ -68,7 +68,7 @@ fn topic_name(topic: usize) -> String {
 
 impl Request {
     /// A random one, of which registrations and lookups are the most.
-    pub(super) fn random(random: &mut fastrand::Rng) -> Self {
+    pub(crate) fn random(random: &mut fastrand::Rng) -> Self {
         let (broker, topic, key) = (random.usize(..4), random.usize(..4), random.usize(..3));
         match random.u32(..30) {
             0..=8 => Self::Register {
@@ -92,11 +92,11 @@ impl Request {
     }
 
     /// Whether the workers answer it, rather than the write lane.
-    pub(super) fn is_for_worker(&self) -> bool {
+    pub(crate) fn is_for_worker(&self) -> bool {
         matches!(self, Self::Heartbeat { .. } | Self::Route { .. } | Self::KvGet { .. } | Self::Unknown)
     }
 
-    pub(super) fn ask(&self) -> Ask {
+    pub(crate) fn ask(&self) -> Ask {
         let broker = |broker: &usize| requests::Broker::new(&broker_name(*broker));
         match self {
             Self::Register { broker: name, version, topics, timeout } => {
@@ -122,7 +122,7 @@ impl Request {
     }
 
     /// What a reply to this request says.
-    pub(super) fn read(&self, reply: &Command) -> Answer {
+    pub(crate) fn read(&self, reply: &Command) -> Answer {
         if reply.code != 0 {
             return Answer::Code(reply.code);
         }
@@ -153,7 +153,7 @@ impl Request {
 impl Model {
     /// What the server does with a request that it comes to at `now`, and what it answers. A KV write is answered when
     /// it is on disk.
-    pub(super) fn apply(&mut self, request: &Request, connection: usize, now: u64) -> Answer {
+    pub(crate) fn apply(&mut self, request: &Request, connection: usize, now: u64) -> Answer {
         match request {
             Request::Register { broker, version, topics, timeout } => {
                 let known = self.brokers.get(broker).cloned();
@@ -214,7 +214,7 @@ impl Model {
     }
 
     /// What waits for the disk is on it.
-    pub(super) fn disk(&mut self) {
+    pub(crate) fn disk(&mut self) {
         for (key, value) in self.writes.drain(..) {
             match value {
                 Some(value) => self.kv.insert(key, value),
@@ -224,18 +224,18 @@ impl Model {
     }
 
     /// The server has come to the end of a connection.
-    pub(super) fn disconnect(&mut self, connection: usize) {
+    pub(crate) fn disconnect(&mut self, connection: usize) {
         self.brokers.retain(|_, broker| broker.connection != connection);
     }
 
     /// The connections of those who have been silent for too long; they are forgotten.
-    pub(super) fn expire(&mut self, now: u64) -> Vec<usize> {
+    pub(crate) fn expire(&mut self, now: u64) -> Vec<usize> {
         let silent = |broker: &ModelBroker| broker.last + broker.timeout < now;
         let gone = self.brokers.extract_if(.., |_, broker| silent(broker));
         gone.map(|(_, broker)| broker.connection).collect()
     }
 
-    pub(super) fn brokers(&self) -> usize {
+    pub(crate) fn brokers(&self) -> usize {
         self.brokers.len()
     }
 
@@ -251,7 +251,7 @@ impl Model {
     }
 
     /// What differs between the model and the tables, if anything does.
-    pub(super) fn compare(&self, tables: &Tables) -> Result<(), String> {
+    pub(crate) fn compare(&self, tables: &Tables) -> Result<(), String> {
         let same = |what: &str, ours: String, theirs: String| {
             if ours == theirs { Ok(()) } else { Err(format!("{what}: the model has {ours}, the tables {theirs}")) }
         };
@@ -273,7 +273,7 @@ impl Model {
     }
 
     /// The same for the KV store.
-    pub(super) fn compare_kv(&self, table: &fingerpost::kv::Table) -> Result<(), String> {
+    pub(crate) fn compare_kv(&self, table: &fingerpost::kv::Table) -> Result<(), String> {
         for key in 0..3 {
             let (ours, theirs) = (self.kv.get(&key).map(i64::to_string), table.get("n", &key.to_string()));
             if ours.as_deref() != theirs.map(|value| &**value) {
