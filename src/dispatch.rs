@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use crate::config::Networks;
-use crate::memo::{Leave, Memo, Owner, Promise, Unfit};
+use crate::memo::{Memo, Promise};
 use crate::net::{CloseReason, Connection, LaneJob, LaneService, LogLimit, Occasion, ReplySink, Service, Step};
 use crate::plugin::{
-    Access, Answer, Catalogue, Core, Follower, Outcome, Plugin, Request, Runner, Target, detached_frame, refuse,
+    Access, Answer, CallError, Catalogue, Core, Follower, Outcome, Pending, Request, Runner, Target, detached_frame,
+    refuse,
 };
 use crate::readiness::ReadinessCell;
 use crate::remoting::{Command, FrameError, ResponseCode, SerializeType, VERSION_BEFORE_GO_AWAY};
@@ -79,6 +80,8 @@ pub(crate) struct LaneRequest {
     request: Request,
     occasion: Occasion,
     catalogue: Arc<Catalogue>,
+    /// How many who should have answered it failed.
+    failed: usize,
     weight: usize,
 }
 
@@ -91,11 +94,12 @@ impl LaneRequest {
         command: Command,
         (caller, occasion): (&Connection, Occasion),
         catalogue: &Arc<Catalogue>,
+        failed: usize,
     ) -> Result<Self, FrameError> {
         let weight = frame.len();
         let command = if weight < FRAME_KEPT_MIN { Command::decode(Bytes::copy_from_slice(&frame))? } else { command };
         let request = Request { command, caller: caller.clone() };
-        Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), weight })
+        Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), failed, weight })
     }
 }
 
@@ -110,19 +114,14 @@ impl Service for Worker {
 
     fn recall(&mut self, frame: &[u8], connection: &Connection, out: &mut BytesMut) -> bool {
         let Some(memo) = &mut self.memo else { return false };
-        let (gate, catalogue) = (&self.gate, &self.catalogue);
-        let leave = |Owner { plugin, access }| match catalogue.plugins().get(plugin as usize) {
-            Some(plugin) if plugin.is_trusted() => {
-                if gate.admits(access, connection) {
-                    Leave::Give
-                } else {
-                    Leave::Refuse
-                }
-            }
-            _ => Leave::Distrust,
-        };
+        let gate = &self.gate;
         // Who is sent away depends on the version, which only the header knows.
-        !gate.readiness.sends_away() && memo.recall(frame, &gate.core, leave, out)
+        if gate.readiness.sends_away() {
+            memo.seek_nothing();
+            return false;
+        }
+        let may_ask = |access| gate.admits(access, connection);
+        memo.recall(frame, (&gate.core, &self.catalogue), may_ask, out)
     }
 
     fn look_around(&mut self) {
@@ -178,45 +177,69 @@ impl Service for Worker {
             self.refuse(&command, ResponseCode::NO_PERMISSION, &remark, out);
             return Step::Done;
         }
-        let plugin = &self.catalogue.plugins()[target.plugin];
-        if !target.wants_worker() || !plugin.may_run_on_worker() {
-            return match LaneRequest::new(frame, command, (connection, occasion), &self.catalogue) {
-                Ok(job) => Step::Lane(job),
-                Err(error) => Step::Close(CloseReason::Undecodable(error.to_string().into())),
-            };
-        }
-        let is_oneway = command.is_oneway();
-        let start = out.len();
-        self.runner.on(occasion);
-        match self.runner.answer(target, command, connection, out) {
-            Answer::Done => {
-                if !is_oneway && let Some(memo) = &mut self.memo {
-                    let owner = Owner { plugin: target.plugin as u32, access: target.entry.access };
-                    let reads = if plugin.is_trusted() { Ok(self.runner.reads()) } else { Err(Unfit::NoPromise) };
-                    let settings = self.gate.core.settings.version();
-                    if memo.remember(&frame, &out[start..], owner, reads, settings) == Promise::Broken {
-                        accuse(plugin, target);
-                    }
-                }
-                Step::Done
-            }
-            Answer::Later(pending) => {
-                let (sender, receiver) = tokio::sync::oneshot::channel();
-                pending.then(&self.gate.core, move |reply| {
-                    // Nobody is there any more: the connection is closed.
-                    let _ = sender.send(reply);
-                });
-                Step::Later(Box::pin(async move { receiver.await.unwrap_or_default() }))
-            }
-            Answer::Again(wish, frame) => {
-                self.gate.core.waiting.wait(*wish, frame, connection.reply_sink());
-                Step::Done
-            }
-        }
+        self.ask((frame, command), (connection, occasion), out)
     }
 }
 
 impl Worker {
+    /// Lets the plugin answer that should, or else who answers instead, here or in the lane.
+    fn ask(
+        &mut self,
+        (frame, mut command): (Bytes, Command),
+        (connection, occasion): (&Connection, Occasion),
+        out: &mut BytesMut,
+    ) -> Step<LaneRequest> {
+        let Some(mut target) = self.catalogue.target(command.code) else { return Step::Done };
+        self.runner.on(occasion);
+        for failed in 0.. {
+            let plugin = &self.catalogue.plugins()[target.plugin];
+            // Nobody waits for a plugin that is taken out, wherever it runs.
+            let is_out = plugin.repute.is_out(|| self.gate.core.clock.monotonic());
+            if !is_out && (!target.wants_worker() || !plugin.may_run_on_worker()) {
+                return match LaneRequest::new(frame, command, (connection, occasion), &self.catalogue, failed) {
+                    Ok(job) => Step::Lane(job),
+                    Err(error) => Step::Close(CloseReason::Undecodable(error.to_string().into())),
+                };
+            }
+            if !is_out {
+                let is_oneway = command.is_oneway();
+                let start = out.len();
+                match self.runner.answer(target, command, connection, failed > 0, out) {
+                    Answer::Fallback(again) => command = again,
+                    Answer::Done => {
+                        if !is_oneway && let Some(memo) = &mut self.memo {
+                            let (gate, runner) = (&self.gate, &mut self.runner);
+                            remember(
+                                memo,
+                                (gate, &self.catalogue, runner),
+                                target,
+                                (&frame, connection),
+                                &out[start..],
+                            );
+                        }
+                        return Step::Done;
+                    }
+                    Answer::Later(pending) => return later(*pending, &self.gate.core),
+                    Answer::Again(wish, frame) => {
+                        self.gate.core.waiting.wait(*wish, frame, connection.reply_sink());
+                        return Step::Done;
+                    }
+                }
+            }
+            if is_out {
+                self.runner.tally().refusal(plugin.place);
+            }
+            match &target.fallback {
+                Some(fallback) => target = fallback,
+                None => {
+                    self.runner.refuse_for(target, &command, &CallError::Out, out);
+                    return Step::Done;
+                }
+            }
+        }
+        Step::Done
+    }
+
     fn refuse(&self, command: &Command, code: ResponseCode, remark: &str, out: &mut BytesMut) {
         let place = self.catalogue.target(command.code).and_then(|target| target.place);
         self.runner.tally().request(place, Outcome::of_refusal(code));
@@ -226,15 +249,41 @@ impl Worker {
     }
 }
 
-/// A promise was broken.
-fn accuse(plugin: &Plugin, target: &Target) {
-    plugin.distrust();
-    tracing::error!(
-        plugin = %plugin.name,
-        code = target.entry.code,
-        "a reply came out differently although nothing had changed: the plugin, or a policy that had a say, is not \
-         pure; its replies are not remembered any more"
-    );
+/// A reply that another thread brings.
+fn later(pending: Pending, core: &Core) -> Step<LaneRequest> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    pending.then(core, move |reply| {
+        // Nobody is there any more: the connection is closed.
+        let _ = sender.send(reply);
+    });
+    Step::Later(Box::pin(async move { receiver.await.unwrap_or_default() }))
+}
+
+/// Remembers a reply, if it may be given again.
+fn remember(
+    memo: &mut Memo,
+    (gate, catalogue, runner): (&Gate, &Catalogue, &mut Runner),
+    target: &Target,
+    (frame, connection): (&Bytes, &Connection),
+    reply: &[u8],
+) {
+    let settings = gate.core.settings.version();
+    if memo.remember(frame, reply, target.entry.access, runner.reads(), settings) == Promise::Kept {
+        return;
+    }
+    let Ok(command) = Command::decode(frame.clone()) else { return };
+    let culprits = runner.who_is_impure(target, &command, connection);
+    for plugin in culprits.iter().filter_map(|at| catalogue.plugins().get(*at)) {
+        if plugin.repute.distrust() {
+            tracing::error!(
+                plugin = %plugin.name,
+                code = command.code,
+                is_certain = culprits.len() == 1,
+                "a reply came out differently although nothing had changed: the plugin is not pure; no reply that it \
+                 has a say in is remembered any more"
+            );
+        }
+    }
 }
 
 impl Gate {
@@ -259,12 +308,12 @@ impl LaneService for Lane {
     type Job = LaneRequest;
 
     fn run(&mut self, job: LaneRequest, sink: ReplySink) {
-        let LaneRequest { request, occasion, catalogue, .. } = job;
+        let LaneRequest { request, occasion, catalogue, failed, .. } = job;
         if !Arc::ptr_eq(&catalogue, &self.catalogue) {
             self.change_over(catalogue);
         }
         self.runner.on(occasion);
-        self.answer(request, occasion, sink);
+        self.answer(request, (occasion, failed), sink);
         // One that began long ago keeps nothing of that time here.
         self.look_around();
     }
@@ -297,31 +346,35 @@ impl Lane {
         self.catalogue = catalogue;
     }
 
-    fn answer(&mut self, request: Request, occasion: Occasion, sink: ReplySink) {
+    fn answer(&mut self, request: Request, (occasion, failed): (Occasion, usize), sink: ReplySink) {
         let mut out = BytesMut::new();
         let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
-        let Request { command, caller } = request;
+        let Request { mut command, caller } = request;
         let target = self.catalogue.target(command.code).expect("the worker found one in this very catalogue");
-        let mut command = Some(command);
-        let mut answer = || {
-            let command = command.take().expect("it is answered once");
-            self.runner.answer(target, command, &caller, &mut out)
-        };
-        let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
-        let Some(answered) = answered else {
-            let Some(sink) = put_off(&self.core, command, occasion, sink) else { return };
-            self.runner.tally().request(target.place, Outcome::Busy);
-            if !is_oneway {
-                let remark = "too many calls of plugins are under way; try again";
-                self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, opaque, &mut out);
+        for (failed, target) in target.line().enumerate().skip(failed) {
+            let mut next = Some(command);
+            let mut answer = || {
+                let command = next.take().expect("it is answered once");
+                self.runner.answer(target, command, &caller, failed > 0, &mut out)
+            };
+            let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
+            match answered {
+                Some(Answer::Fallback(again)) => command = again,
+                Some(Answer::Done) => break,
+                Some(Answer::Later(pending)) => return pending.then(&self.core, move |reply| sink.send(reply)),
+                Some(Answer::Again(wish, frame)) => return self.core.waiting.wait(*wish, frame, sink),
+                None => {
+                    let Some(sink) = put_off(&self.core, next, occasion, sink) else { return };
+                    self.runner.tally().request(target.place, Outcome::Busy);
+                    if !is_oneway {
+                        let remark = "too many calls of plugins are under way; try again";
+                        self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, opaque, &mut out);
+                    }
+                    return sink.send(out.freeze());
+                }
             }
-            return sink.send(out.freeze());
-        };
-        match answered {
-            Answer::Done => sink.send(out.freeze()),
-            Answer::Later(pending) => pending.then(&self.core, move |reply| sink.send(reply)),
-            Answer::Again(wish, frame) => self.core.waiting.wait(*wish, frame, sink),
         }
+        sink.send(out.freeze());
     }
 }
 

@@ -306,7 +306,7 @@ impl Running {
 
     /// Every plugin and every file that wants to be one, as of the last look.
     pub fn plugins(&self) -> Vec<PluginStatus> {
-        self.board.statuses().to_vec()
+        self.board.statuses(&self.generations.current(), self.core.clock.monotonic())
     }
 
     /// Requests that wait until a route changes.

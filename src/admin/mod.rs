@@ -140,16 +140,31 @@ fn answer(path: &str, sources: &Sources) -> Response {
         "/metrics" => Response { kind: metrics::CONTENT_TYPE, ..Response::ok(metrics::text(sources)) },
         "/plugins" => Response {
             kind: "application/json",
-            ..Response::ok(format!("{:#}\n", plugins::list(&sources.generations, &sources.board)))
+            ..Response::ok(format!("{:#}\n", plugins::list(&sources.generations, &sources.board, now(sources))))
         },
         "/livez" => match sources.connections.stuck_workers() {
             0 => Response::ok("alive\n".to_owned()),
             stuck => Response::unavailable(format!("{stuck} workers do not move\n")),
         },
-        "/readyz" => match sources.readiness.get() {
-            Readiness::Ready => Response::ok("ready\n".to_owned()),
-            other => Response::unavailable(format!("not ready: {other}\n")),
+        "/readyz" => match &not_ready(sources)[..] {
+            [] => Response::ok("ready\n".to_owned()),
+            parts => Response::unavailable(format!("not ready: {}\n", parts.join("\nnot ready: "))),
         },
         _ => Response::not_found(),
     }
+}
+
+fn now(sources: &Sources) -> Duration {
+    sources.core.clock.monotonic()
+}
+
+/// The parts because of which it makes no sense to send clients here, and why. A plugin that somebody dropped in is
+/// none: whatever it does, the others answer.
+fn not_ready(sources: &Sources) -> Vec<String> {
+    let readiness = Some(sources.readiness.get()).filter(|readiness| *readiness != Readiness::Ready);
+    let now = now(sources);
+    let catalogue = sources.generations.current();
+    let out = catalogue.plugins().iter().filter(|plugin| plugin.is_embedded() && plugin.repute.out(now).is_some());
+    let out = out.map(|plugin| format!("plugins: {} is taken out, because it failed call after call", plugin.name));
+    readiness.into_iter().map(|readiness| readiness.to_string()).chain(out).collect()
 }

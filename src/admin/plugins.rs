@@ -4,18 +4,20 @@
 //!
 //! The settings of a plugin are not shown: some of them may be secrets.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::plugin::{Board, Generations, PluginStatus};
 
 /// Every plugin and every file that wants to be one, as of now.
-pub(crate) fn list(generations: &Generations, board: &Board) -> Value {
+pub(crate) fn list(generations: &Generations, board: &Board, now: Duration) -> Value {
     let generation = json!({
         "published": generations.current().number(),
         "active": generations.active(),
         "draining": generations.draining().len(),
     });
-    let plugins: Vec<Value> = board.statuses().iter().map(shown).collect();
+    let plugins: Vec<Value> = board.statuses(&generations.current(), now).iter().map(shown).collect();
     json!({ "generation": generation, "complaints": *board.complaints(), "plugins": plugins })
 }
 
@@ -35,5 +37,6 @@ fn shown(status: &PluginStatus) -> Value {
         "reason": status.reason,
         "on-disk": status.on_disk,
         "earlier": status.earlier,
+        "trouble": status.trouble,
     })
 }

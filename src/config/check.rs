@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{CIPHERS, ClientAuth, Config, PROTOCOLS, PluginFile, TlsMode, cipher, protocol, suggest};
+use super::{
+    CIPHERS, ClientAuth, Config, Limits, PROTOCOLS, PluginFile, PluginsConfig, TlsMode, cipher, protocol, suggest,
+};
 
 /// Our key, and what is wrong with its value.
 pub(super) type Complaint = (String, String);
@@ -160,12 +162,20 @@ fn tables(config: &Config, wrong: &mut Vec<Complaint>) {
 
 fn plugins(config: &Config, wrong: &mut Vec<Complaint>) {
     let plugins = &config.plugins;
-    positive(wrong, "plugins.worker-deadline", plugins.worker_deadline);
-    positive(wrong, "plugins.lane-deadline", plugins.lane_deadline);
-    // The embedded plugins begin with 1.1 MiB. With less, none of them would start.
-    within(wrong, "plugins.memory-max", plugins.memory_max.get(), 2 << 20, u64::MAX);
+    limits(wrong, "plugins", Limits::of_all(plugins));
+    let good = Limits::of_all(&PluginsConfig::default());
+    for (name, file) in &plugins.files {
+        limits(wrong, &format!("plugins.files.{name}.limits"), file.limits.or(good));
+    }
+    for (name, embedded) in &plugins.embedded {
+        limits(wrong, &format!("plugins.embedded.{name}.limits"), embedded.limits.or(good));
+    }
     within(wrong, "plugins.component-size-max", plugins.component_size_max.get(), 1, u32::MAX.into());
-    within(wrong, "plugins.reply-size-max", plugins.reply_size_max.get(), 1, u64::MAX);
+    positive(wrong, "plugins.retry-after", plugins.retry_after);
+    if plugins.retry_after_max < plugins.retry_after {
+        let text = "`plugins.retry-after-max` is less than `plugins.retry-after`";
+        wrong.push(("plugins.retry-after".to_owned(), text.to_owned()));
+    }
     if plugins.rollback_calls < plugins.rollback_failures {
         let text = "`plugins.rollback-calls` is less than `plugins.rollback-failures`: so many calls cannot fail";
         wrong.push(("plugins.rollback-failures".to_owned(), text.to_owned()));
@@ -182,6 +192,18 @@ fn plugins(config: &Config, wrong: &mut Vec<Complaint>) {
         };
         wrong.push((format!("plugins.files.{name}"), format!("`plugins.files.\"{name}\"` {text}")));
     }
+}
+
+fn limits(wrong: &mut Vec<Complaint>, path: &str, limits: Limits) {
+    let key = |name: &str| format!("{path}.{name}");
+    positive(wrong, &key("worker-deadline"), limits.worker_deadline);
+    positive(wrong, &key("lane-deadline"), limits.lane_deadline);
+    // The embedded plugins begin with 1.1 MiB. With less, none of them would start.
+    within(wrong, &key("memory-max"), limits.memory_max.get(), 2 << 20, u64::MAX);
+    within(wrong, &key("reply-size-max"), limits.reply_size_max.get(), 1, u64::MAX);
+    // Tables hold the addresses of functions, and the embedded plugins have some.
+    within(wrong, &key("table-entries-max"), limits.table_entries_max.into(), 1000, u32::MAX.into());
+    within(wrong, &key("host-calls-max"), limits.host_calls_max.into(), 1, u32::MAX.into());
 }
 
 fn policies(config: &Config, wrong: &mut Vec<Complaint>) {

@@ -38,9 +38,10 @@ pub use grant::{Destination, Grant, GrantError};
 pub use load::{Loaded, load};
 pub use overlay::Overlay;
 pub use parts::{
-    AdminConfig, CIPHERS, ClientAuth, ClusterTestConfig, KvConfig, LivenessConfig, LogConfig, LogFormat, MemoConfig,
-    NetConfig, OnDamage, PROTOCOLS, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, RequestsConfig,
-    RouteConfig, Secret, SerializeType, SettingsConfig, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol,
+    AdminConfig, CIPHERS, ClientAuth, ClusterTestConfig, EmbeddedPlugin, KvConfig, Limits, LivenessConfig, LogConfig,
+    LogFormat, MemoConfig, NetConfig, OnDamage, OwnLimits, PROTOCOLS, PluginFile, PluginsConfig, PoliciesConfig,
+    PolicyFailure, ProcessorFailure, RequestsConfig, RouteConfig, Secret, SerializeType, SettingsConfig,
+    TlsClientConfig, TlsConfig, TlsMode, cipher, protocol,
 };
 pub use settings::{Flag, Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
 pub use sha256::{Sha256, Sha256Error};

@@ -142,6 +142,8 @@ fn values_of_every_kind_are_read() {
          [admin]\nadmin-from = ['203.0.113.0/24']
          [cluster-test]\nenabled = true\nname-servers = ['center:9876', '[::1]:1']
          [plugins.files.'audit.wasm']\noverride = true\ngrants = ['kv.write', 'upstream']
+         on-failure = 'fallback'\nlimits = { memory-max = '8MiB', lane-deadline = '1s' }
+         [plugins.embedded.topics.limits]\nhost-calls-max = 7
          [policies]\nchain = ['zone']\non-failure = { zone = 'skip' }",
     )
     .unwrap()
@@ -156,6 +158,11 @@ fn values_of_every_kind_are_read() {
     assert!(
         file.overrides && file.grants.contains(&Grant::KvWrite(None)) && !file.grants.contains(&Grant::RoutesWrite)
     );
+    assert_eq!(file.on_failure, ProcessorFailure::Fallback);
+    let all = Limits::of_all(&config.plugins);
+    let wanted = Limits { memory_max: ByteSize::mib(8), lane_deadline: Duration::from_secs(1), ..all };
+    assert_eq!(file.limits.or(all), wanted);
+    assert_eq!(config.plugins.embedded["topics"].limits.host_calls_max, Some(7));
     assert_eq!(config.policies.failure_of("zone"), PolicyFailure::Skip);
     assert_eq!(config.policies.failure_of("other"), PolicyFailure::Close);
 }
@@ -164,7 +171,7 @@ fn values_of_every_kind_are_read() {
 fn every_unknown_key_is_told_with_its_line_and_what_was_meant() {
     let problems = refused(toml(
         "[net]\nlisten-prot = 1\nscan-interval = '1s'\nlistenPort = 1\ncolour = 1\n\n\
-         [livenes]\nx = 1\n[plugins.files.'a.wasm']\noverrride = true",
+         [livenes]\nx = 1\n[plugins.files.'a.wasm']\noverrride = true\nlimits = { memory-mx = 1 }",
     ));
 
     assert_eq!(
@@ -176,6 +183,8 @@ fn every_unknown_key_is_told_with_its_line_and_what_was_meant() {
             "5: unknown key `net.colour`",
             "7: unknown key `livenes`; did you mean `liveness`?",
             "10: unknown key `plugins.files.a.wasm.overrride`; did you mean `plugins.files.a.wasm.override`?",
+            "11: unknown key `plugins.files.a.wasm.limits.memory-mx`; did you mean \
+             `plugins.files.a.wasm.limits.memory-max`?",
         ]
     );
 }
@@ -249,6 +258,11 @@ fn values_that_contradict_each_other_are_told_with_their_line() {
             "[policies.on-failure]\nzonne = 'skip'",
             "2: `policies.on-failure` names `zonne`, which is not in `policies.chain`; did you mean `zone`?",
         ),
+        (
+            "[plugins.files.'a.wasm'.limits]\nhost-calls-max = 0",
+            "2: `plugins.files.a.wasm.limits.host-calls-max` is 0, which is not between 1 and 4294967295",
+        ),
+        ("[plugins]\nretry-after = '2m'", "2: `plugins.retry-after-max` is less than `plugins.retry-after`"),
         (
             "[plugins.files.'p/a.wasm']\noverride = true",
             "1: `plugins.files.\"p/a.wasm\"` is not the name of a .wasm file (without its directory), nor `sha256:` and the \

@@ -189,7 +189,7 @@ async fn read(stream: &mut tokio::net::UnixStream) -> io::Result<Result<Request,
 
 async fn answer(request: Request, served: &Served) -> Reply {
     let order = match request {
-        Request::List {} => return Reply::Ok(list(&served.generations, &served.board)),
+        Request::List {} => return Reply::Ok(list(&served.generations, &served.board, served.core.clock.monotonic())),
         Request::Why { topic, client, fields } => {
             let question = Question { topic, client, fields: fields.into_iter().collect() };
             return explain(&question, served);

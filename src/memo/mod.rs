@@ -13,7 +13,8 @@
 //! * Who may ask is decided for every request, hit or not.
 //! * What one generation of plugins and policies answered is not given again by the next.
 //! * One hit in [`RECOMPUTED_ONE_IN`] is made again by its plugin. If nothing changed that it rests on and it comes out
-//!   differently, the promise is broken, and no reply of that plugin is remembered any more.
+//!   differently, a promise is broken, and whoever broke it loses the host's trust.
+//! * What is thought of a plugin (whether it is taken out, whether it is trusted) is read like anything else.
 //! * What is remembered is bounded in bytes; when it is full, what was not asked for lately makes room.
 
 mod bodies;
@@ -27,7 +28,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::BytesMut;
 
-use crate::plugin::{Access, Core};
+use crate::plugin::{Access, Catalogue, Core};
 use crate::remoting::{Opaque, Stencil, guess_opaque, locate_opaque};
 use crate::route::Tables;
 
@@ -60,25 +61,6 @@ impl Shared {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self { bodies: Bodies::default(), bytes_max }
     }
-}
-
-/// Whose reply it is, and who may have it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Owner {
-    /// Its place in the catalogue of its generation.
-    pub(crate) plugin: u32,
-    pub(crate) access: Access,
-}
-
-/// What a worker thinks of a reply that it has.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Leave {
-    /// The sender may have it.
-    Give,
-    /// This sender may not.
-    Refuse,
-    /// Nobody should: its plugin is not what it promised to be.
-    Distrust,
 }
 
 /// The memo of one worker.
@@ -118,6 +100,7 @@ struct Versions {
     routes: u64,
     kv: u64,
     settings: u64,
+    reputes: u64,
 }
 
 struct Sought {
@@ -161,38 +144,42 @@ impl Memo {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// Appends the remembered reply to a whole frame, if there is one that has `leave` to be given. Otherwise it knows,
+    /// What is answered next was not looked for.
+    pub(crate) fn seek_nothing(&mut self) {
+        self.sought = None;
+    }
+
+    /// Appends the remembered reply to a whole frame, if there is one and the sender may have it. Otherwise it knows,
     /// until [`Memo::remember`] is called, what to remember the reply for.
     pub(crate) fn recall(
         &mut self,
         frame: &[u8],
-        core: &Core,
-        leave: impl FnOnce(Owner) -> Leave,
+        (core, catalogue): (&Core, &Catalogue),
+        may_ask: impl FnOnce(Access) -> bool,
         out: &mut BytesMut,
     ) -> bool {
-        self.sought = None;
+        self.seek_nothing();
         let Some(opaque) = (frame.len() <= KEY_MAX).then(|| guess_opaque(frame)).flatten() else {
             count(&self.counters.unlike);
             return false;
         };
         let (before, after) = (&frame[..opaque.place.start], &frame[opaque.place.end..]);
         let hash = self.store.hash(before, after);
-        self.look(core);
+        self.look(core, catalogue);
         let Some(index) = self.store.find(hash, before, after) else {
             self.sought = Some(Sought { hash, opaque, known: None, is_sample: false });
             return false;
         };
         let entry = self.store.entry(index);
         let moment = self.moment.of(entry.is_of_all_tables);
-        let holds = entry.generation == self.generation && (entry.moment == moment || self.holds(index, core));
+        let is_current = entry.generation == self.generation;
+        if !is_current || entry.moment != moment && !self.holds(index, core, catalogue) {
+            self.sought = Some(Sought { hash, opaque, known: Some(index), is_sample: false });
+            return false;
+        }
         let entry = self.store.entry(index);
-        match if holds { leave(entry.owner) } else { Leave::Distrust } {
-            Leave::Give => {}
-            Leave::Refuse => return false,
-            Leave::Distrust => {
-                self.sought = Some(Sought { hash, opaque, known: Some(index), is_sample: false });
-                return false;
-            }
+        if !may_ask(entry.access) {
+            return false;
         }
         self.until_recomputed -= 1;
         if self.until_recomputed == 0 {
@@ -211,8 +198,8 @@ impl Memo {
         &mut self,
         frame: &[u8],
         reply: &[u8],
-        owner: Owner,
-        reads: Result<&Reads, Unfit>,
+        access: Access,
+        reads: &Reads,
         settings: u64,
     ) -> Promise {
         let Some(sought) = self.sought.take() else { return Promise::Kept };
@@ -222,7 +209,7 @@ impl Memo {
             Some(_) => count(&self.counters.stale),
         }
         let known = sought.known.filter(|known| self.store.is(*known, sought.hash));
-        let facts = match reads.and_then(Reads::facts) {
+        let facts = match reads.facts() {
             Ok(facts) => facts,
             Err(why) => {
                 self.counters.unfit(why);
@@ -244,7 +231,7 @@ impl Memo {
         } else if !self.sight.seen_before(sought.hash) {
             return Promise::Kept;
         }
-        self.insert(frame, reply, owner, facts, &sought);
+        self.insert(frame, reply, access, facts, &sought);
         Promise::Kept
     }
 
@@ -256,13 +243,19 @@ impl Memo {
     }
 
     /// Looks at what is published, at the first request of each batch.
-    fn look(&mut self, core: &Core) {
+    fn look(&mut self, core: &Core, catalogue: &Catalogue) {
         let moment = &mut self.moment;
         if std::mem::replace(&mut moment.is_current, true) {
             return;
         }
         let (tables, routes) = core.routes.versions();
-        let now = Versions { tables, routes, kv: core.kv.version(), settings: core.settings.version() };
+        let now = Versions {
+            tables,
+            routes,
+            kv: core.kv.version(),
+            settings: core.settings.version(),
+            reputes: catalogue.reputes(),
+        };
         let seen = std::mem::replace(&mut moment.seen, now);
         if now == seen {
             return;
@@ -270,7 +263,7 @@ impl Memo {
         // Whatever was found to hold at such a number has been asked for since, or does not come back after four
         // billion publications.
         moment.of_all_tables = moment.of_all_tables.wrapping_add(1);
-        if (now.routes, now.kv) != (seen.routes, seen.kv) {
+        if (now.routes, now.kv, now.reputes) != (seen.routes, seen.kv, seen.reputes) {
             moment.of_routes = moment.of_routes.wrapping_add(1);
         }
         if now.settings != seen.settings {
@@ -281,10 +274,10 @@ impl Memo {
     }
 
     /// Whether all that a reply rests on is still so.
-    fn holds(&mut self, index: u32, core: &Core) -> bool {
+    fn holds(&mut self, index: u32, core: &Core, catalogue: &Catalogue) -> bool {
         count(&self.counters.compared);
         let tables = self.moment.held.get_or_insert_with(|| core.routes.tables());
-        self.store.entry(index).facts.iter().all(|fact| fact.holds(tables, &core.kv))
+        self.store.entry(index).facts.iter().all(|fact| fact.holds(tables, &core.kv, catalogue))
     }
 
     /// Whether a plugin that learned the same gave the same reply again.
@@ -295,7 +288,7 @@ impl Memo {
         *entry.facts != *facts || self.scratch == reply
     }
 
-    fn insert(&mut self, frame: &[u8], reply: &[u8], owner: Owner, facts: &[Fact], sought: &Sought) {
+    fn insert(&mut self, frame: &[u8], reply: &[u8], access: Access, facts: &[Fact], sought: &Sought) {
         // Once for each entry, so that a hit need not.
         if locate_opaque(frame).as_ref() != Some(&sought.opaque) || reply.len() > REPLY_MAX {
             count(&self.counters.unlike);
@@ -313,7 +306,7 @@ impl Memo {
             cut: place.start,
             reply: stencil,
             facts: facts.into(),
-            owner,
+            access,
             generation: self.generation,
             is_of_all_tables,
             moment: self.moment.of(is_of_all_tables),

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::kv::KvStore;
+use crate::plugin::Catalogue;
 use crate::route::{Name, Route, Tables};
 
 /// One thing that was read, with its version; none is absence.
@@ -22,6 +23,8 @@ pub(crate) enum Fact {
     Tables { generation: u64 },
     /// A namespace of the KV store, or a key in it.
     Namespace { name: Arc<str>, version: Option<u64> },
+    /// What is thought of a plugin that had a say, by its place in the catalogue.
+    Repute { plugin: u32, version: u64 },
 }
 
 /// Why a reply must not be given again.
@@ -105,12 +108,13 @@ impl Fact {
     }
 
     /// Whether it would be read again just so.
-    pub(crate) fn holds(&self, tables: &Tables, kv: &KvStore) -> bool {
+    pub(crate) fn holds(&self, tables: &Tables, kv: &KvStore, catalogue: &Catalogue) -> bool {
         match self {
             Self::Route { topic, version } => tables.route_version(topic) == *version,
             Self::Group { broker_name, version } => tables.group(broker_name).map(|group| group.version) == *version,
             Self::Tables { generation } => tables.generation() == *generation,
             Self::Namespace { name, version } => kv.namespace(name).map(|namespace| namespace.version()) == *version,
+            Self::Repute { plugin, version } => catalogue.repute(*plugin) == Some(*version),
         }
     }
 }

@@ -10,9 +10,9 @@ use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::Owner;
 use super::bodies::Bodies;
 use super::reads::Fact;
+use crate::plugin::Access;
 use crate::remoting::Stencil;
 
 /// A remembered reply.
@@ -25,7 +25,8 @@ pub(super) struct Entry {
     pub(super) cut: usize,
     pub(super) reply: Stencil,
     pub(super) facts: Box<[Fact]>,
-    pub(super) owner: Owner,
+    /// Who may have it.
+    pub(super) access: Access,
     /// Which plugins answered.
     pub(super) generation: u32,
     /// Whether it is remembered only until the tables are published again, whatever changed in them.

@@ -26,12 +26,13 @@ use super::core::Core;
 use super::error::{CatalogueError, RejectReason};
 use super::examine::Examined;
 use super::glance::Glance;
-use super::manifest::{CodeEntry, Kind};
-use super::registry::{Catalogue, Origin, Plugin, PolicySlot, Rights, Target, Terms};
+use super::manifest::{Access, CodeEntry, Kind};
+use super::registry::{Catalogue, Origin, Plugin, PolicySlot, Rights, Room, Target, Terms};
+use super::repute::Reputes;
 use super::tally::Tallies;
 use super::wasm::Engine;
 use super::{sources, stock};
-use crate::config::{PluginFile, PluginsConfig, PoliciesConfig, nearest};
+use crate::config::{PluginFile, PluginsConfig, PoliciesConfig, ProcessorFailure, nearest};
 use crate::notify::{Event, Form};
 
 /// What every catalogue of a server is made with.
@@ -39,6 +40,7 @@ pub(super) struct Workshop {
     pub(super) engine: Arc<Engine>,
     pub(super) core: Arc<Core>,
     pub(super) tallies: Arc<Tallies>,
+    pub(super) reputes: Arc<Reputes>,
     /// With the names of their files.
     pub(super) embedded: Vec<(&'static str, Arc<Examined>)>,
 }
@@ -106,8 +108,8 @@ impl Workshop {
     ) -> Result<(Catalogue, Vec<Standing>), CatalogueError> {
         let Orders { config, candidates, .. } = orders;
         let number = previous.map_or(1, |previous| previous.number() + 1);
-        let (plugins, codes, notices) = Default::default();
-        let mut loader = Loader { workshop: self, config, previous, number, plugins, codes, notices };
+        let (plugins, terms, codes, notices) = Default::default();
+        let mut loader = Loader { workshop: self, config, previous, number, plugins, terms, codes, notices };
         loader.load_embedded()?;
         let mut standings = vec![None; candidates.len()];
         for seniority in Seniority::IN_ORDER {
@@ -119,18 +121,14 @@ impl Workshop {
             }
         }
         let notices = loader.notices_in_use();
-        let Loader { plugins, codes, .. } = loader;
+        let Loader { plugins, terms, codes, .. } = loader;
         let chain = chain(&plugins, orders)?;
         // Only now is it sure that this configuration can be used.
         self.core.waiting.set_max(config.waiting_max);
         plugins.iter().for_each(|plugin| plugin.kept.set_quota(config.state_max.as_usize()));
-        let terms = Terms {
-            worker_deadline: config.worker_deadline,
-            lane_deadline: config.lane_deadline,
-            reply_size_max: config.reply_size_max.as_usize(),
-        };
-        let (tallies, engine) = (Arc::clone(&self.tallies), Arc::clone(&self.engine));
-        let catalogue = Catalogue { number, plugins, codes, chain, notices, terms, tallies, _engine: engine };
+        let (tallies, reputes) = (Arc::clone(&self.tallies), Arc::clone(&self.reputes));
+        let _engine = Arc::clone(&self.engine);
+        let catalogue = Catalogue { number, plugins, codes, chain, notices, terms, tallies, reputes, _engine };
         Ok((catalogue, standings.into_iter().flatten().collect()))
     }
 
@@ -154,6 +152,8 @@ struct Loader<'a> {
     previous: Option<&'a Catalogue>,
     number: u64,
     plugins: Vec<Arc<Plugin>>,
+    /// Of each plugin.
+    terms: Vec<Terms>,
     codes: HashMap<i32, Target>,
     /// Which plugin says how brokers are told of an event.
     notices: HashMap<Event, usize>,
@@ -162,11 +162,13 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn load_embedded(&mut self) -> Result<(), CatalogueError> {
         let workshop = self.workshop;
-        for name in &self.config.disabled {
+        let disabled = self.config.disabled.iter().map(|name| ("disabled", name));
+        let special = self.config.embedded.keys().map(|name| ("embedded", name));
+        for (key, name) in disabled.chain(special) {
             if !workshop.embedded_names().any(|known| known == name) {
                 let known = workshop.embedded_names().collect::<Vec<_>>().join(", ");
                 let nearest = nearest(name, workshop.embedded_names()).map(str::to_owned);
-                return Err(CatalogueError::UnknownDisabled { name: name.clone(), known, nearest });
+                return Err(CatalogueError::UnknownEmbedded { key, name: name.clone(), known, nearest });
             }
         }
         // Those that take codes over come last, so that there is something to take.
@@ -176,13 +178,11 @@ impl Loader<'_> {
                 if is_disabled || !workshop.is_switched_on(component) {
                     continue;
                 }
-                let plugin = self.plugin(
-                    component,
-                    Origin::Embedded,
-                    Rights { grants: component.manifest.grants.clone(), ..Rights::default() },
-                );
+                let rights = Rights::of_embedded(&component.manifest, self.config);
+                let terms = rights.terms(self.config);
+                let plugin = self.plugin(component, Origin::Embedded, rights);
                 let refused = |reason: RejectReason| CatalogueError::Embedded { file, reason: reason.to_string() };
-                self.admit(plugin, overrides, file).map_err(refused)?;
+                self.admit((plugin, terms), overrides, file).map_err(refused)?;
             }
         }
         Ok(())
@@ -224,16 +224,16 @@ impl Loader<'_> {
         if !workshop.is_switched_on(component) {
             return Ok(Standing::Unused("the setting that it depends on is off".to_owned()));
         }
-        let rights =
-            word.map(|word| Rights { grants: word.grants.iter().cloned().collect(), settings: word.settings.clone() });
-        let plugin = self.plugin(component, Origin::File(path.to_owned()), rights.unwrap_or_default());
-        self.admit(plugin, word.is_some_and(|word| word.overrides), file).map(Standing::Used)
+        let rights = Rights::of_file(word, self.config);
+        let terms = rights.terms(self.config);
+        let plugin = self.plugin(component, Origin::File(path.to_owned()), rights);
+        self.admit((plugin, terms), word.is_some_and(|word| word.overrides), file).map(Standing::Used)
     }
 
     /// The plugin of the previous catalogue that has the same bytes from the same place and the same rights, with all
     /// that is known of it; or a new one.
     fn plugin(&self, component: &Arc<Examined>, origin: Origin, rights: Rights) -> Arc<Plugin> {
-        let memory_max = self.config.memory_max.as_usize();
+        let room = Room::new(rights.limits);
         let (core, name) = (&self.workshop.core, Arc::from(component.manifest.name.as_str()));
         let kept = core.kept.of(&name);
         let is_it = |plugin: &&Arc<Plugin>| {
@@ -241,18 +241,23 @@ impl Loader<'_> {
                 && plugin.origin == origin
                 && *plugin.grants == *rights.grants
                 && *plugin.settings == rights.settings
-                && plugin.memory_max == memory_max
+                && plugin.room == room
         };
         let known = self.previous.and_then(|previous| previous.plugins().iter().find(is_it));
         known.cloned().unwrap_or_else(|| {
-            let counted = (self.number, &*self.workshop.tallies);
+            let shared = (self.number, &*self.workshop.tallies, &self.workshop.reputes);
             let owned = (kept, core.custom.of(&name, &component.manifest.metrics));
-            Arc::new(Plugin::new(component, origin, rights, memory_max, counted, owned))
+            Arc::new(Plugin::new(component, origin, rights, shared, owned))
         })
     }
 
     /// Gives a plugin its codes, or rejects it whole.
-    fn admit(&mut self, plugin: Arc<Plugin>, overrides: bool, file: &str) -> Result<Arc<Plugin>, RejectReason> {
+    fn admit(
+        &mut self,
+        (plugin, terms): (Arc<Plugin>, Terms),
+        overrides: bool,
+        file: &str,
+    ) -> Result<Arc<Plugin>, RejectReason> {
         let taken_from = |entry: &CodeEntry| self.codes.get(&entry.code).map(|target| &self.plugins[target.plugin]);
         // An override may carry the name of the plugin that it replaces, and no other.
         let replaces = |other: &Arc<Plugin>| {
@@ -263,6 +268,10 @@ impl Loader<'_> {
         for entry in &plugin.manifest.codes {
             if let Some(owner) = taken_from(entry) {
                 give_up(owner, || format!("request code {}", entry.code), overrides, file)?;
+            }
+            let before = self.codes.get(&entry.code).filter(|_| terms.on_failure == ProcessorFailure::Fallback);
+            if before.is_some_and(|before| before.entry.access == Access::Admin && entry.access != Access::Admin) {
+                return Err(RejectReason::FallbackForAll { code: entry.code, file: file.to_owned() });
             }
         }
         for form in &plugin.manifest.notices {
@@ -287,21 +296,24 @@ impl Loader<'_> {
             let is_embedded = plugin.origin == Origin::Embedded;
             let place = self.workshop.tallies.place_of_code(entry.code);
             let glance = entry.glance.as_ref().and_then(Glance::new).map(Arc::new);
-            let target = Target { plugin: index, place, entry: entry.clone(), glance, is_embedded };
-            let previous = self.codes.insert(entry.code, target);
-            if let Some(previous) = previous.filter(|_| plugin.since == self.number) {
+            let previous = self.codes.remove(&entry.code);
+            if let Some(previous) = previous.as_ref().filter(|_| plugin.since == self.number) {
                 let previous = &self.plugins[previous.plugin].name;
                 tracing::info!(code = entry.code, plugin = %plugin.name, "taken over from {previous}");
             }
+            let fallback = previous.filter(|_| terms.on_failure == ProcessorFailure::Fallback).map(Box::new);
+            let target = Target { plugin: index, place, entry: entry.clone(), glance, is_embedded, fallback };
+            self.codes.insert(entry.code, target);
         }
         self.notices.extend(plugin.manifest.notices.iter().map(|form| (form.event, index)));
         self.plugins.push(Arc::clone(&plugin));
+        self.terms.push(terms);
         Ok(plugin)
     }
 
     /// The notices of plugins that answer something still: what nobody enters has nothing to tell.
     fn notices_in_use(&self) -> Vec<Form> {
-        let is_used = |plugin: usize| self.codes.values().any(|target| target.plugin == plugin);
+        let is_used = |plugin: usize| self.codes.values().flat_map(Target::line).any(|target| target.plugin == plugin);
         let used = self.notices.iter().filter(|(_, plugin)| is_used(**plugin));
         let forms = used.flat_map(|(event, plugin)| {
             self.plugins[*plugin].manifest.notices.iter().filter(|form| form.event == *event)

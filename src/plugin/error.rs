@@ -47,6 +47,11 @@ pub(crate) enum RejectReason {
     #[error("{what} is taken over by {owner:?} already; only one file can override it")]
     OverriddenTwice { what: String, owner: String },
     #[error(
+        "`on-failure = \"fallback\"` in [plugins.files.{file:?}] would answer request code {code} to everybody when \
+         this plugin fails, and the plugin that answered it before answers it only to `admin.admin-from`"
+    )]
+    FallbackForAll { code: i32, file: String },
+    #[error(
         "{what} belongs to {owner:?}; to let this file take it over, set \
          `override = true` in [plugins.files.{file:?}]"
     )]
@@ -76,9 +81,11 @@ pub enum CatalogueError {
         /// What could have been meant.
         known: String,
     },
-    /// `plugins.disabled` names an embedded plugin that does not exist.
-    #[error("plugins.disabled names {name:?}, but the embedded plugins are: {known}{}", hint(nearest))]
-    UnknownDisabled {
+    /// The configuration names an embedded plugin that does not exist.
+    #[error("plugins.{key} names {name:?}, but the embedded plugins are: {known}{}", hint(nearest))]
+    UnknownEmbedded {
+        /// Where in `[plugins]`.
+        key: &'static str,
         /// The name in the configuration.
         name: String,
         /// All that it could have been.

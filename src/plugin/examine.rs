@@ -44,7 +44,7 @@ impl Examined {
             name: "".into(),
             grants: Arc::new([]),
             settings: Arc::default(),
-            memory: Arc::new(SharedMemory::new(memory_max)),
+            memory: Arc::new(SharedMemory::new(memory_max, usize::MAX)),
             log: Arc::default(),
             marks: Arc::default(),
             kept: Arc::default(),

@@ -65,8 +65,8 @@ impl Sight {
             (0, _) => Ok(Verdict::LookCloser),
             (1, Some(route)) => Ok(Verdict::Route(route, Style::Standard)),
             (2, Some(route)) => Ok(Verdict::Route(route, Style::BareKeys)),
-            (1 | 2, None) => Err(CallError::Trap("its glance answers with a route that there is not".to_owned())),
-            _ => Err(CallError::Trap(format!("its glance answers {answer}, which means nothing"))),
+            (1 | 2, None) => Err(CallError::Reply("its glance answers with a route that there is not".to_owned())),
+            _ => Err(CallError::Reply(format!("its glance answers {answer}, which means nothing"))),
         }
     }
 }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
 use super::assembly::file_name;
+use super::breaker::BreakerTerms;
 use super::check::Check;
 use super::core::Core;
 use super::custom::Custom;
@@ -21,9 +21,10 @@ use super::group_marks::GroupMark;
 use super::kept::Kept;
 use super::manifest::{CodeEntry, Kind, Manifest, Run};
 use super::pace::Pace;
+use super::repute::{Repute, Reputes};
 use super::tally::Tallies;
 use super::wasm::{Engine, InstanceParts, LogBudget, Prepared, SharedMemory};
-use crate::config::{Grant, PolicyFailure};
+use crate::config::{Grant, Limits, PluginFile, PluginsConfig, PolicyFailure, ProcessorFailure};
 use crate::notify::Form;
 
 /// Every plugin in use, and what they may use up.
@@ -34,17 +35,31 @@ pub(crate) struct Catalogue {
     pub(super) codes: HashMap<i32, Target>,
     pub(super) chain: Vec<PolicySlot>,
     pub(super) notices: Vec<Form>,
-    pub(super) terms: Terms,
+    /// What each plugin may use up in a call, in the order of the plugins.
+    pub(super) terms: Vec<Terms>,
     pub(super) tallies: Arc<Tallies>,
+    pub(super) reputes: Arc<Reputes>,
     pub(super) _engine: Arc<Engine>,
 }
 
-/// What the operator lets every plugin use up in one call.
+/// What the operator lets a plugin use up in one call, and when a failing one is taken out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Terms {
     pub(crate) worker_deadline: Duration,
     pub(crate) lane_deadline: Duration,
     pub(crate) reply_size_max: usize,
+    pub(crate) host_calls_max: u32,
+    pub(crate) breaker: BreakerTerms,
+    /// What a failure of a processor means.
+    pub(super) on_failure: ProcessorFailure,
+}
+
+/// What the operator lets the instances of a plugin hold together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Room {
+    pub(super) memory_max: usize,
+    pub(super) table_entries_max: usize,
+    pub(super) log_lines_max: u32,
 }
 
 /// One plugin in use.
@@ -63,22 +78,23 @@ pub(crate) struct Plugin {
     pub(crate) place: Option<usize>,
     /// The generation that it came with.
     pub(super) since: u64,
-    pub(super) memory_max: usize,
-    memory: Arc<SharedMemory>,
-    log: Arc<LogBudget>,
+    pub(super) room: Room,
+    pub(crate) memory: Arc<SharedMemory>,
+    pub(crate) log: Arc<LogBudget>,
     marks: Arc<[GroupMark]>,
     pub(super) kept: Arc<Kept>,
     pub(crate) custom: Arc<Custom>,
-    pace: Pace,
-    /// It promised to be pure, and is not.
-    broke_its_promise: AtomicBool,
+    pub(super) pace: Pace,
+    pub(crate) repute: Repute,
 }
 
 /// What the operator gives to a plugin, by where its bytes come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Rights {
     pub(super) grants: Vec<Grant>,
     pub(super) settings: BTreeMap<String, String>,
+    pub(super) limits: Limits,
+    pub(super) on_failure: ProcessorFailure,
 }
 
 /// Where a plugin's bytes come from.
@@ -102,6 +118,8 @@ pub(crate) struct Target {
     pub(crate) glance: Option<Arc<Glance>>,
     /// Whether the plugin came with the binary.
     pub(crate) is_embedded: bool,
+    /// Who answers if the plugin fails: who did before it took the code over, if the operator wants that.
+    pub(crate) fallback: Option<Box<Target>>,
 }
 
 /// One place in the policy chain.
@@ -150,9 +168,19 @@ impl Catalogue {
         &self.notices
     }
 
-    /// What a call may use up.
-    pub(crate) fn terms(&self) -> Terms {
-        self.terms
+    /// What a call of the plugin at an index may use up.
+    pub(crate) fn terms(&self, plugin: usize) -> &Terms {
+        &self.terms[plugin]
+    }
+
+    /// The version of the repute of the plugin at an index; none if there is no such plugin.
+    pub(crate) fn repute(&self, plugin: u32) -> Option<u64> {
+        self.plugins.get(plugin as usize).map(|plugin| plugin.repute.version())
+    }
+
+    /// A number that changes whenever the repute of any plugin does.
+    pub(crate) fn reputes(&self) -> u64 {
+        self.reputes.version()
     }
 
     /// Whether somebody who has this one would notice nothing of the other.
@@ -171,13 +199,13 @@ impl Plugin {
         component: &Arc<Examined>,
         origin: Origin,
         rights: Rights,
-        memory_max: usize,
-        (since, tallies): (u64, &Tallies),
+        (since, tallies, reputes): (u64, &Tallies, &Arc<Reputes>),
         (kept, custom): (Arc<Kept>, Arc<Custom>),
     ) -> Self {
         let component = Arc::clone(component);
         let mut manifest = component.manifest.clone();
-        let Rights { grants, settings } = rights;
+        let Rights { grants, settings, limits, .. } = rights;
+        let room = Room::new(limits);
         if !grants.contains(&Grant::RoutesWrite) {
             // Whoever does not change the tables has nothing to say about their changes.
             manifest.notices.clear();
@@ -191,14 +219,14 @@ impl Plugin {
             settings: Arc::new(settings),
             place: tallies.place_of_plugin(&name),
             since,
-            memory_max,
-            memory: Arc::new(SharedMemory::new(memory_max)),
-            log: Arc::default(),
+            room,
+            memory: Arc::new(SharedMemory::new(room.memory_max, room.table_entries_max)),
+            log: Arc::new(LogBudget::new(room.log_lines_max)),
             marks: manifest.policy.marks.as_slice().into(),
             kept,
             custom,
             pace: Pace::default(),
-            broke_its_promise: AtomicBool::new(false),
+            repute: Repute::new(reputes),
             manifest,
             name,
         }
@@ -216,19 +244,29 @@ impl Plugin {
         self.origin != Origin::Embedded && self.manifest.kind == Kind::Processor
     }
 
-    /// Notes how long a call took.
-    pub(crate) fn note_call(&self, took: Duration) {
-        self.pace.note(took);
+    /// The generation that it came with.
+    pub(crate) fn since(&self) -> u64 {
+        self.since
     }
 
-    /// Whether its replies may be remembered, as far as is known.
-    pub(crate) fn is_trusted(&self) -> bool {
-        !self.broke_its_promise.load(Relaxed)
+    /// Whether it came with the binary.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.origin == Origin::Embedded
     }
 
-    /// Its replies are not remembered any more.
-    pub(crate) fn distrust(&self) {
-        self.broke_its_promise.store(true, Relaxed);
+    /// Whether a call may change something that the host does not see.
+    pub(crate) fn may_reach_out(&self) -> bool {
+        self.grants.iter().any(|grant| matches!(grant, Grant::FilesWrite(_) | Grant::Network(_)))
+    }
+
+    /// What is wrong with it, although it is in use.
+    pub(super) fn trouble(&self, now: Duration) -> Option<String> {
+        let out = self.repute.out(now).map(|(why, left)| {
+            let left = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            format!("it is taken out, because call after call {why}; it is tried again in {left:?}")
+        });
+        let impure = || "its replies are not remembered, because it is not as pure as it promises".to_owned();
+        out.or_else(|| (!self.repute.is_trusted()).then(impure))
     }
 
     /// What all that it keeps takes up.
@@ -279,7 +317,60 @@ impl Origin {
     }
 }
 
+impl Rights {
+    /// Those of an embedded plugin, which has what it wants.
+    pub(super) fn of_embedded(manifest: &Manifest, plugins: &PluginsConfig) -> Self {
+        let all = Limits::of_all(plugins);
+        let limits = plugins.embedded.get(&manifest.name).map_or(all, |word| word.limits.or(all));
+        let (settings, on_failure) = Default::default();
+        Self { grants: manifest.grants.clone(), settings, limits, on_failure }
+    }
+
+    /// Those of a file, by the operator's word about it.
+    pub(super) fn of_file(word: Option<&PluginFile>, plugins: &PluginsConfig) -> Self {
+        let nothing = PluginFile::default();
+        let word = word.unwrap_or(&nothing);
+        Self {
+            grants: word.grants.iter().cloned().collect(),
+            settings: word.settings.clone(),
+            limits: word.limits.or(Limits::of_all(plugins)),
+            on_failure: word.on_failure,
+        }
+    }
+
+    /// What a call may use up.
+    pub(super) fn terms(&self, plugins: &PluginsConfig) -> Terms {
+        Terms {
+            worker_deadline: self.limits.worker_deadline,
+            lane_deadline: self.limits.lane_deadline,
+            reply_size_max: self.limits.reply_size_max.as_usize(),
+            host_calls_max: self.limits.host_calls_max,
+            breaker: BreakerTerms {
+                failures_max: self.limits.failures_max,
+                retry_after: plugins.retry_after,
+                retry_after_max: plugins.retry_after_max,
+            },
+            on_failure: self.on_failure,
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            memory_max: limits.memory_max.as_usize(),
+            table_entries_max: limits.table_entries_max as usize,
+            log_lines_max: limits.log_lines_max,
+        }
+    }
+}
+
 impl Target {
+    /// Itself, who answers if it fails, and so on.
+    pub(crate) fn line(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |target| target.fallback.as_deref())
+    }
+
     /// Whether the code asks to be answered on the worker.
     pub(crate) fn wants_worker(&self) -> bool {
         self.entry.run == Run::Worker

@@ -81,7 +81,7 @@ impl Reloader {
         let named = stock::ON_DEMAND.iter().filter(|(file, _)| is_named(file, &policies));
         let embedded = stock::COMPONENTS.iter().chain(named).map(examine).collect::<Result<Vec<_>, _>>()?;
         let (engine, tallies) = (Arc::new(engine), Arc::<Tallies>::default());
-        let workshop = Workshop { engine, core: Arc::clone(core), tallies, embedded };
+        let workshop = Workshop { engine, core: Arc::clone(core), tallies, reputes: Arc::default(), embedded };
         let mut sources = Sources::new(workshop, config, policies);
         sources.look(true, Haste::Start);
         let (catalogue, standings) = sources.assemble(None)?;

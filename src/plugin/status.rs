@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -40,6 +41,8 @@ pub struct PluginStatus {
     pub on_disk: Option<String>,
     /// The digests of what was in use of the file before, the latest first: what a rollback goes back to.
     pub earlier: Vec<String>,
+    /// What is wrong with it although it is in use: it may be taken out for a while.
+    pub trouble: Option<String>,
 }
 
 /// Where a plugin stands.
@@ -66,6 +69,18 @@ pub enum PluginState {
 }
 
 impl PluginState {
+    /// All there are.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Arriving,
+        Self::Active,
+        Self::LastGood,
+        Self::RolledBack,
+        Self::Disabled,
+        Self::Unused,
+        Self::Rejected,
+        Self::Draining,
+    ];
+
     /// As lists show it.
     pub fn name(self) -> &'static str {
         match self {
@@ -111,8 +126,18 @@ impl Board {
         self.statuses.load().iter().filter(|status| status.state == PluginState::RolledBack).count()
     }
 
-    pub(crate) fn statuses(&self) -> Arc<Vec<PluginStatus>> {
-        self.statuses.load_full()
+    /// What the last look saw, and what has become of that since.
+    pub(crate) fn statuses(&self, catalogue: &Catalogue, now: Duration) -> Vec<PluginStatus> {
+        let mut statuses = self.statuses.load().to_vec();
+        for status in &mut statuses {
+            status.trouble = catalogue.plugins().iter().find(|one| status.is_of(one)).and_then(|one| one.trouble(now));
+        }
+        statuses
+    }
+
+    /// How many plugins and files there are in a state.
+    pub(crate) fn count(&self, state: PluginState) -> usize {
+        self.statuses.load().iter().filter(|status| status.state == state).count()
     }
 
     /// Files that are not used because something is wrong with them.
@@ -124,6 +149,16 @@ impl Board {
 impl PluginStatus {
     fn is_wrong(&self) -> bool {
         matches!(self.state, PluginState::Rejected | PluginState::LastGood)
+    }
+
+    fn is_of(&self, plugin: &Plugin) -> bool {
+        let file = match &plugin.origin {
+            Origin::Embedded => None,
+            Origin::File(path) => Some(path),
+        };
+        self.generation == Some(plugin.since)
+            && self.file.as_ref() == file
+            && self.name.as_deref() == Some(&plugin.name)
     }
 
     /// What a plugin that is in use is, as part of a catalogue.
@@ -156,6 +191,7 @@ impl PluginStatus {
             reason: idle.map(str::to_owned),
             on_disk: None,
             earlier: Vec::new(),
+            trouble: None,
         }
     }
 }

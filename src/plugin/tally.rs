@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::wasm::CallError;
 use crate::remoting::ResponseCode;
@@ -12,6 +13,8 @@ use crate::tally::{Apart, Counter, PerThread};
 pub(crate) enum Outcome {
     /// It was answered with code 0, or asked for no answer.
     Success,
+    /// The same, without a plugin that failed: by the one that answered before it, or without a policy.
+    Degraded,
     /// It was answered with another code, which is the plugin's to choose.
     Error,
     /// The plugin or a policy failed.
@@ -28,13 +31,22 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// All, in the order of their counters.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Success, Self::Error, Self::Failed, Self::Denied, Self::Unsupported, Self::SentAway, Self::Busy];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Success,
+        Self::Degraded,
+        Self::Error,
+        Self::Failed,
+        Self::Denied,
+        Self::Unsupported,
+        Self::SentAway,
+        Self::Busy,
+    ];
 
     /// Its label in the metrics.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Success => "success",
+            Self::Degraded => "degraded",
             Self::Error => "error",
             Self::Failed => "failed",
             Self::Denied => "denied",
@@ -126,29 +138,137 @@ fn place<T>(known: &mut Vec<T>, is_it: impl Fn(&T) -> bool, new: impl FnOnce() -
 #[derive(Debug)]
 pub(crate) struct Tally {
     /// All others, and behind them by the place of the request code.
-    requests: Box<[[Counter; Outcome::ALL.len()]]>,
+    requests: Box<[OfCode]>,
     /// By the place of the plugin.
     plugins: Box<[OfPlugin]>,
 }
 
 #[derive(Debug, Default)]
+struct OfCode {
+    /// In the order of [`Outcome::ALL`].
+    outcomes: [Counter; Outcome::ALL.len()],
+    times: Times,
+}
+
+#[derive(Debug, Default)]
 struct OfPlugin {
     calls: Counter,
+    times: Times,
+    refusals: Counter,
     /// In the order of [`CallError::KINDS`].
     failures: [Counter; CallError::KINDS.len()],
+}
+
+/// How long something took that happens often. To ask for the time costs as much as a short call, so the first ones on
+/// a thread are measured, and then one in so many, which counts for all of these.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    seen: Counter,
+    counts: [Counter; Times::BOUNDS.len() + 1],
+    nanos: Counter,
+}
+
+/// How many are measured before and in between.
+const MEASURED_ONE_IN: u64 = 64;
+
+/// How many one measurement stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Weight(u64);
+
+impl Times {
+    /// The upper bounds of the histogram, in nanoseconds; whatever takes longer has a place behind them.
+    pub(crate) const BOUNDS: [u64; 18] = [
+        500,
+        1_000,
+        2_000,
+        5_000,
+        10_000,
+        20_000,
+        50_000,
+        100_000,
+        200_000,
+        500_000,
+        1_000_000,
+        2_000_000,
+        5_000_000,
+        10_000_000,
+        50_000_000,
+        100_000_000,
+        1_000_000_000,
+        5_000_000_000,
+    ];
+
+    /// One more begins; whether to measure it.
+    fn begin(&self) -> Option<Weight> {
+        let seen = self.seen.get();
+        self.seen.count();
+        match seen {
+            ..MEASURED_ONE_IN => Some(Weight(1)),
+            _ if seen.is_multiple_of(MEASURED_ONE_IN) => Some(Weight(MEASURED_ONE_IN)),
+            _ => None,
+        }
+    }
+
+    fn note(&self, Weight(weight): Weight, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.counts[Self::BOUNDS.partition_point(|bound| *bound < nanos)].add(weight);
+        self.nanos.add(nanos.saturating_mul(weight));
+    }
+
+    /// How many took at most each bound and more than the one before it, and how many more than all.
+    pub(crate) fn count(&self, bound: usize) -> u64 {
+        self.counts.get(bound).map_or(0, Counter::get)
+    }
+
+    /// All of them together.
+    pub(crate) fn nanos(&self) -> u64 {
+        self.nanos.get()
+    }
 }
 
 impl Tally {
     fn new(codes: usize, plugins: usize) -> Self {
         Self {
-            requests: (0..=codes).map(|_| Default::default()).collect(),
+            requests: (0..=codes).map(|_| OfCode::default()).collect(),
             plugins: (0..plugins).map(|_| OfPlugin::default()).collect(),
         }
     }
 
     /// Counts a request, by the place of its code; none is a code that nobody answers.
     pub(crate) fn request(&self, place: Option<usize>, outcome: Outcome) {
-        self.requests[row(place)][outcome as usize].count();
+        self.requests[row(place)].outcomes[outcome as usize].count();
+    }
+
+    /// A request begins, by the place of its code; whether to measure how long it takes.
+    pub(super) fn request_begins(&self, place: Option<usize>) -> Option<Weight> {
+        self.requests[row(place)].times.begin()
+    }
+
+    /// It took so long.
+    pub(super) fn request_took(&self, place: Option<usize>, weight: Weight, took: Duration) {
+        self.requests[row(place)].times.note(weight, took);
+    }
+
+    /// How long requests took, by the place of their code.
+    pub(crate) fn request_times(&self, place: Option<usize>) -> Option<&Times> {
+        self.requests.get(row(place)).map(|counters| &counters.times)
+    }
+
+    /// A call of the plugin at a place begins; whether to measure how long it takes.
+    pub(super) fn call_begins(&self, place: Option<usize>) -> Option<Weight> {
+        place.and_then(|place| self.plugins.get(place))?.times.begin()
+    }
+
+    /// It took so long.
+    pub(super) fn call_took(&self, place: Option<usize>, weight: Weight, took: Duration) {
+        if let Some(counters) = place.and_then(|place| self.plugins.get(place)) {
+            counters.times.note(weight, took);
+        }
+    }
+
+    /// How long calls of the plugin at a place took.
+    pub(crate) fn call_times(&self, place: usize) -> Option<&Times> {
+        self.plugins.get(place).map(|counters| &counters.times)
     }
 
     /// Counts a call of a plugin, by its place.
@@ -162,14 +282,26 @@ impl Tally {
         }
     }
 
+    /// Counts a call that was not made, because the plugin at a place is taken out.
+    pub(crate) fn refusal(&self, place: Option<usize>) {
+        if let Some(counters) = place.and_then(|place| self.plugins.get(place)) {
+            counters.refusals.count();
+        }
+    }
+
     /// How many requests, by the place of their code, had this outcome.
     pub(crate) fn requests(&self, place: Option<usize>, outcome: Outcome) -> u64 {
-        self.requests.get(row(place)).map_or(0, |counters| counters[outcome as usize].get())
+        self.requests.get(row(place)).map_or(0, |counters| counters.outcomes[outcome as usize].get())
     }
 
     /// How many calls of the plugin at a place there were.
     pub(crate) fn calls(&self, place: usize) -> u64 {
         self.plugins.get(place).map_or(0, |counters| counters.calls.get())
+    }
+
+    /// How many calls of the plugin at a place were not made, because it was taken out.
+    pub(crate) fn refusals(&self, place: usize) -> u64 {
+        self.plugins.get(place).map_or(0, |counters| counters.refusals.get())
     }
 
     /// How many calls of a plugin failed in this one of [`CallError::KINDS`].
@@ -241,6 +373,19 @@ mod tests {
         assert_eq!((tallies.place_of_code(7), tallies.place_of_plugin(&"a".into())), (one, other));
         let requests = |place| tallies.sum(|tally| tally.requests(place, Outcome::Success));
         assert_eq!((requests(one), requests(new), tallies.sum(|tally| tally.calls(0))), (2, 1, 1));
+    }
+
+    #[test]
+    fn the_first_ones_are_measured_and_then_one_for_many() {
+        let times = Times::default();
+        let long = Duration::from_millis(3);
+
+        let measured =
+            (0..1000).filter(|_| times.begin().inspect(|weight| times.note(*weight, long)).is_some()).count();
+
+        assert_eq!(measured, 64 + 15);
+        assert_eq!(times.count(Times::BOUNDS.partition_point(|bound| *bound < 3_000_000)), 64 + 15 * 64);
+        assert_eq!(times.nanos(), 3_000_000 * (64 + 15 * 64));
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use super::core::Core;
 use super::registry::{Catalogue, Origin, Plugin, PolicySlot};
 use super::request::Request;
 use super::view::RouteView;
-use super::wasm::{Call, CallError, Part};
+use super::wasm::{Allowance, Call, CallError, Part};
 use crate::config::PolicyFailure;
 use crate::net::Connection;
 use crate::remoting::{Command, Fields, RequestCode};
@@ -55,6 +54,7 @@ pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) 
     for slot in catalogue.chain() {
         let plugin = &catalogue.plugins()[slot.plugin];
         let mut step = described(plugin, slot);
+        step["trouble"] = json!(plugin.trouble(core.clock.monotonic()));
         if failed.is_some() {
             step["asked"] = json!(false);
             step["because"] = json!("a policy before it failed, which is an error for the client");
@@ -64,7 +64,9 @@ pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) 
         } else {
             step["asked"] = json!(true);
             let earlier = view.changed().clone();
-            let entered = enter(plugin, core, request, view, catalogue.terms().worker_deadline);
+            let terms = catalogue.terms(slot.plugin);
+            let allowance = Allowance { deadline: terms.worker_deadline, host_calls: terms.host_calls_max };
+            let entered = enter(plugin, core, request, view, allowance);
             (request, view) = (entered.0, entered.1);
             if let Err(error) = entered.2 {
                 step["failure"] = json!(error.to_string());
@@ -113,14 +115,14 @@ fn enter(
     core: &Arc<Core>,
     request: Request,
     view: Box<RouteView>,
-    deadline: Duration,
+    allowance: Allowance,
 ) -> (Request, Box<RouteView>, Result<(), CallError>) {
-    let mut instance = match plugin.prepared.instantiate(plugin.parts(core)) {
+    let mut instance = match plugin.prepared.instantiate(plugin.parts(core), allowance.deadline) {
         Ok(instance) => instance,
         Err(error) => return (request, view, Err(error)),
     };
     let call = Call { request, reads: Box::default(), part: Part::Select(view) };
-    let (Call { request, part: Part::Select(view), .. }, outcome) = instance.enter(call, deadline) else {
+    let (Call { request, part: Part::Select(view), .. }, outcome) = instance.enter(call, allowance) else {
         unreachable!("a call keeps its part");
     };
     // One that has to be replaced has done what it should.

@@ -219,3 +219,51 @@ fn the_list_of_plugins_tells_where_each_stands_and_why() {
     server.reload();
     assert_eq!(of(&listed(), "file", "hello-processor.wasm")["state"], "last-good");
 }
+
+#[test]
+fn a_plugin_that_is_taken_out_is_told_by_the_list_and_the_metrics_and_one_of_the_servers_own_by_readiness_too() {
+    let server = Server::start_with(|config, home| {
+        config.admin.http_listen = HttpListen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+        drop_in(home, "misbehaving");
+        // It asks for the request, and for more.
+        config.plugins.embedded.entry("topics".to_owned()).or_default().limits.host_calls_max = Some(1);
+    });
+    server.clock.stand_still();
+    let mut client = server.client();
+    let five_times = |client: &mut crate::harness::Client, request: Ask| {
+        (0..5).for_each(|_| assert_eq!(client.ask(request.clone()).code, 2));
+    };
+    five_times(&mut client, Ask::new(9100).field("how", "panic"));
+    assert_eq!(client.ask(Ask::new(9100).field("how", "not-at-all")).code, 2);
+    assert_eq!(get(&server, "/readyz").0, 200, "whatever a plugin does that somebody dropped in");
+
+    let (_, metrics) = get(&server, "/metrics");
+    for (line, expected) in [
+        ("fingerpost_plugin_out{plugin=\"misbehaving\"}", 1.0),
+        ("fingerpost_plugin_out{plugin=\"lookup\"}", 0.0),
+        ("fingerpost_plugin_calls_total{plugin=\"misbehaving\"}", 5.0),
+        ("fingerpost_plugin_calls_refused_total{plugin=\"misbehaving\"}", 1.0),
+        ("fingerpost_plugin_failures_total{plugin=\"misbehaving\",kind=\"trap\"}", 5.0),
+        ("fingerpost_plugin_call_seconds_count{plugin=\"misbehaving\"}", 5.0),
+        ("fingerpost_requests_total{code=\"9100\",outcome=\"failed\"}", 6.0),
+        ("fingerpost_request_seconds_count{code=\"9100\"}", 5.0),
+        ("fingerpost_plugin_distrusted{plugin=\"misbehaving\"}", 0.0),
+        ("fingerpost_plugin_since_generation{plugin=\"misbehaving\"}", 1.0),
+        ("fingerpost_plugins{state=\"rejected\"}", 0.0),
+    ] {
+        assert_eq!(value(&metrics, line), expected, "{line}");
+    }
+    let (_, list) = get(&server, "/plugins");
+    let list: serde_json::Value = serde_json::from_str(&list).expect("it is JSON");
+    let all = list["plugins"].as_array().expect("a list");
+    let trouble = all.iter().filter_map(|one| Some((one["name"].as_str()?, one["trouble"].as_str()?)));
+    let told = "it is taken out, because call after call it failed; it is tried again in 1s";
+    assert_eq!(trouble.collect::<Vec<_>>(), [("misbehaving", told)]);
+
+    five_times(&mut client, Ask::new(206));
+    let (status, why) = get(&server, "/readyz");
+    assert_eq!((status, &*why), (503, "not ready: plugins: topics is taken out, because it failed call after call\n"));
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(client.ask(Ask::new(9100).field("how", "not-at-all")).code, 0);
+    assert_eq!(value(&get(&server, "/metrics").1, "fingerpost_plugin_out{plugin=\"misbehaving\"}"), 0.0);
+}

@@ -41,7 +41,8 @@ impl TestClock {
         self.ahead_ms.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// From now on nothing takes any time, as far as the server can see; nothing that it does by interval happens.
+    /// From now on nothing takes any time, as far as the server can see, but what a test adds; nothing that it does by
+    /// interval happens.
     pub(crate) fn stand_still(&self) {
         self.stands_still.store(true, Ordering::SeqCst);
     }
@@ -53,7 +54,8 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        if self.stands_still.load(Ordering::SeqCst) { Duration::ZERO } else { self.system.monotonic() }
+        let system = if self.stands_still.load(Ordering::SeqCst) { Duration::ZERO } else { self.system.monotonic() };
+        system + Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
     }
 }
 

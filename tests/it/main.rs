@@ -5,6 +5,7 @@ mod admin_http;
 mod admission;
 mod author;
 mod bad_input;
+mod breaker;
 mod captures;
 mod cluster_test;
 mod conformance;

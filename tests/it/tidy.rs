@@ -101,7 +101,7 @@ fn no_request_code_is_a_number_in_the_server() {
         ("src/config/suggest.rs", "100", "letters of a word"),
         ("src/json/write.rs", "100", "two decimal digits at once"),
         ("src/net/listener.rs", "100", "milliseconds"),
-        ("src/plugin/wasm/host/log.rs", "100", "lines per second"),
+        ("src/config/parts/plugins.rs", "100", "lines per second"),
     ];
     let codes: BTreeSet<String> = stock_plugins().iter().flat_map(|plugin| manifest_values(plugin, "code")).collect();
     assert_eq!(codes.len(), 24, "{codes:?}");

@@ -15,7 +15,7 @@ use std::time::Duration;
 use self::text::Page;
 use crate::memo::{self, MemoUsage};
 use crate::net::{Connections, Turns};
-use crate::plugin::{Board, CallError, Catalogue, Core, Generations, Outcome};
+use crate::plugin::{Board, CallError, Catalogue, Core, Generations, Outcome, PluginState, Tallies, Tally, Times};
 use crate::readiness::{Readiness, ReadinessCell};
 use crate::route::Damage;
 
@@ -36,7 +36,7 @@ pub(super) fn text(sources: &Sources) -> String {
     let mut page = Page::default();
     server(&mut page, sources);
     sockets(&mut page, &sources.connections);
-    requests(&mut page, &sources.generations.current());
+    requests(&mut page, &sources.generations.current(), sources.core.clock.monotonic());
     plugins(&mut page, &sources.generations, &sources.board);
     remembered(&mut page, &sources.memo.usage());
     tables(&mut page, &sources.core);
@@ -72,10 +72,10 @@ fn sockets(page: &mut Page, connections: &Connections) {
     page.number("fingerpost_lane_jobs", &[], usage.lane_jobs as u64);
     page.number("fingerpost_lane_bytes", &[], usage.lane_bytes as u64);
     let Turns { counts, nanos } = connections.turns();
-    page.histogram("fingerpost_turn_seconds", &Turns::BOUNDS, &counts, nanos);
+    page.histogram("fingerpost_turn_seconds", &[], (&Turns::BOUNDS, &counts), nanos);
 }
 
-fn requests(page: &mut Page, catalogue: &Catalogue) {
+fn requests(page: &mut Page, catalogue: &Catalogue, now: Duration) {
     let tallies = catalogue.tallies();
     let mut codes: Vec<_> = catalogue.codes().map(|(code, target)| (code, target.place)).collect();
     codes.sort_unstable();
@@ -89,6 +89,7 @@ fn requests(page: &mut Page, catalogue: &Catalogue) {
                 page.number("fingerpost_requests_total", &[&code, outcome.label()], count);
             }
         }
+        times(page, ("fingerpost_request_seconds", &code), tallies, |tally| tally.request_times(place));
     }
     // One that stands in for another may have its name, and then counts with it.
     let named =
@@ -99,10 +100,36 @@ fn requests(page: &mut Page, catalogue: &Catalogue) {
             let count = tallies.sum(|tally| tally.failures(at, kind));
             page.number("fingerpost_plugin_failures_total", &[&plugin.name, label], count);
         }
+        times(page, ("fingerpost_plugin_call_seconds", &plugin.name), tallies, |tally| tally.call_times(at));
+        let refused = tallies.sum(|tally| tally.refusals(at));
+        page.number("fingerpost_plugin_calls_refused_total", &[&plugin.name], refused);
+        page.number("fingerpost_plugin_out", &[&plugin.name], u64::from(plugin.repute.out(now).is_some()));
+        page.number("fingerpost_plugin_distrusted", &[&plugin.name], u64::from(!plugin.repute.is_trusted()));
+        page.number("fingerpost_plugin_memory_bytes", &[&plugin.name], plugin.memory.in_use() as u64);
+        page.number("fingerpost_plugin_log_lines_total", &[&plugin.name, "written"], plugin.log.written());
+        page.number("fingerpost_plugin_log_lines_total", &[&plugin.name, "dropped"], plugin.log.dropped());
+        page.number("fingerpost_plugin_since_generation", &[&plugin.name], plugin.since());
+    }
+}
+
+/// How long something took, if it ever happened.
+fn times(
+    page: &mut Page,
+    (name, label): (&'static str, &str),
+    tallies: &Tallies,
+    of: impl for<'t> Fn(&'t Tally) -> Option<&'t Times>,
+) {
+    let sum = |number: &dyn Fn(&Times) -> u64| tallies.sum(|tally| of(tally).map_or(0, number));
+    let counts: Vec<_> = (0..=Times::BOUNDS.len()).map(|bound| sum(&|times| times.count(bound))).collect();
+    if counts.iter().any(|count| *count > 0) {
+        page.histogram(name, &[label], (&Times::BOUNDS, &counts), sum(&Times::nanos));
     }
 }
 
 fn plugins(page: &mut Page, generations: &Generations, board: &Board) {
+    for state in PluginState::ALL {
+        page.number("fingerpost_plugins", &[state.name()], board.count(state) as u64);
+    }
     page.number("fingerpost_plugins_rejected", &[], board.rejected() as u64);
     page.number("fingerpost_plugins_rolled_back", &[], board.rolled_back() as u64);
     page.number("fingerpost_plugin_rollbacks_total", &["operator"], board.rolled_back_by_operator.get());

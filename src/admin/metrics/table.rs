@@ -36,7 +36,7 @@ const fn row(name: &'static str, kind: Kind, labels: &'static [&'static str], he
 
 use Kind::{Counter, Gauge, Histogram};
 
-pub(super) const METRICS: [Metric; 47] = [
+pub(super) const METRICS: [Metric; 56] = [
     row("fingerpost_build_info", Gauge, &["version"], "Always 1; the label tells the version."),
     row("fingerpost_ready", Gauge, &[], "Whether /readyz says yes."),
     row("fingerpost_uptime_seconds", Gauge, &[], "Time since the server began."),
@@ -68,13 +68,48 @@ pub(super) const METRICS: [Metric; 47] = [
         &["code", "outcome"],
         "Requests by code, without memo hits; codes that nobody answers are `other`.",
     ),
+    row(
+        "fingerpost_request_seconds",
+        Histogram,
+        &["code"],
+        "Time from a request's turn to its reply, without memo hits and without waiting for the lane, the disk or an \
+         upstream. Each thread measures the first 64 of a code, and then one in 64, which counts for all of them.",
+    ),
     row("fingerpost_plugin_calls_total", Counter, &["plugin"], "Calls of each plugin, a look at a glance included."),
+    row(
+        "fingerpost_plugin_call_seconds",
+        Histogram,
+        &["plugin"],
+        "Time of these calls, measured like that of requests.",
+    ),
+    row(
+        "fingerpost_plugin_calls_refused_total",
+        Counter,
+        &["plugin"],
+        "Calls that were not made because the plugin was taken out.",
+    ),
     row(
         "fingerpost_plugin_failures_total",
         Counter,
         &["plugin", "kind"],
         "Calls that failed, or cost the plugin its instance (`spent`).",
     ),
+    row(
+        "fingerpost_plugin_out",
+        Gauge,
+        &["plugin"],
+        "Whether the plugin is taken out, because it failed call after call.",
+    ),
+    row(
+        "fingerpost_plugin_distrusted",
+        Gauge,
+        &["plugin"],
+        "Whether its replies are not remembered, because it is not as pure as it promises.",
+    ),
+    row("fingerpost_plugin_memory_bytes", Gauge, &["plugin"], "Memory and tables of its instances."),
+    row("fingerpost_plugin_log_lines_total", Counter, &["plugin", "outcome"], "Lines that it wanted to write."),
+    row("fingerpost_plugin_since_generation", Gauge, &["plugin"], "The generation that it came with."),
+    row("fingerpost_plugins", Gauge, &["state"], "Plugins, and files that want to be one, by where they stand."),
     row(
         "fingerpost_plugins_rejected",
         Gauge,

@@ -28,18 +28,27 @@ impl Page {
         self.line(name, format_args!("{name} {}", value.as_secs_f64()));
     }
 
-    /// Adds a histogram of nanoseconds, with one count more than bounds.
-    pub(super) fn histogram(&mut self, name: &'static str, bounds: &[u64], counts: &[u64], sum: u64) {
+    /// Adds a histogram of nanoseconds, with one count more than bounds, for these values of its labels.
+    pub(super) fn histogram(
+        &mut self,
+        name: &'static str,
+        labels: &[&str],
+        (bounds, counts): (&[u64], &[u64]),
+        sum: u64,
+    ) {
+        let labels = label_pairs(name, labels);
+        let first = labels.trim_matches(['{', '}']);
+        let first = if first.is_empty() { String::new() } else { format!("{first},") };
         let mut below = 0;
         for (bound, count) in bounds.iter().zip(counts) {
             below += count;
             let seconds = Duration::from_nanos(*bound).as_secs_f64();
-            self.line(name, format_args!("{name}_bucket{{le=\"{seconds}\"}} {below}"));
+            self.line(name, format_args!("{name}_bucket{{{first}le=\"{seconds}\"}} {below}"));
         }
         let all: u64 = counts.iter().sum();
-        self.line(name, format_args!("{name}_bucket{{le=\"+Inf\"}} {all}"));
-        self.line(name, format_args!("{name}_sum {}", Duration::from_nanos(sum).as_secs_f64()));
-        self.line(name, format_args!("{name}_count {all}"));
+        self.line(name, format_args!("{name}_bucket{{{first}le=\"+Inf\"}} {all}"));
+        self.line(name, format_args!("{name}_sum{labels} {}", Duration::from_nanos(sum).as_secs_f64()));
+        self.line(name, format_args!("{name}_count{labels} {all}"));
     }
 
     fn line(&mut self, name: &'static str, line: std::fmt::Arguments<'_>) {
@@ -104,7 +113,8 @@ mod tests {
     #[test]
     fn the_counts_of_a_histogram_include_those_below() {
         let mut page = Page::default();
-        page.histogram("fingerpost_turn_seconds", &[1_000, 1_000_000], &[5, 2, 1], 4_500_000);
+        page.histogram("fingerpost_turn_seconds", &[], (&[1_000, 1_000_000], &[5, 2, 1]), 4_500_000);
+        page.histogram("fingerpost_request_seconds", &["105"], (&[1_000], &[1, 0]), 500);
 
         let text = page.into_text();
 
@@ -115,6 +125,10 @@ mod tests {
             "fingerpost_turn_seconds_bucket{le=\"+Inf\"} 8",
             "fingerpost_turn_seconds_sum 0.0045",
             "fingerpost_turn_seconds_count 8",
+            "fingerpost_request_seconds_bucket{code=\"105\",le=\"0.000001\"} 1",
+            "fingerpost_request_seconds_bucket{code=\"105\",le=\"+Inf\"} 1",
+            "fingerpost_request_seconds_sum{code=\"105\"} 0.0000005",
+            "fingerpost_request_seconds_count{code=\"105\"} 1",
         ];
         assert_eq!(lines, expected);
     }

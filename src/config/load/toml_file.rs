@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::{Draft, read_file};
 use crate::config::java::JavaKey;
-use crate::config::{Config, ConfigError, PluginFile, Problem, suggest};
+use crate::config::{
+    Config, ConfigError, EmbeddedPlugin, Limits, OwnLimits, PluginFile, PluginsConfig, Problem, suggest,
+};
 
 pub(super) fn read(path: &Path) -> Result<Draft, ConfigError> {
     let file = read_file(path)?;
@@ -40,7 +42,17 @@ fn parse(file: &[u8]) -> Result<Draft, Vec<Problem>> {
 
 /// The default as a table: it has every key, because no field is optional.
 fn schema() -> Table {
-    Table::try_from(Config::default()).expect("the default configuration is a TOML table")
+    table_of(Config::default())
+}
+
+fn table_of(part: impl Serialize) -> Table {
+    Table::try_from(part).expect("every part of the configuration is a TOML table")
+}
+
+/// Whether a table is about one plugin. Its name may have dots.
+fn is_one_plugin(path: &str) -> bool {
+    let one = path.strip_prefix("plugins.files.").or_else(|| path.strip_prefix("plugins.embedded."));
+    one.is_some_and(|name| !name.ends_with(".settings") && !name.ends_with(".limits"))
 }
 
 struct Walk<'a> {
@@ -61,9 +73,12 @@ impl Walk<'_> {
                 _ if path == "policies.on-failure" => {}
                 // A plugin's own settings, of which only it knows the names.
                 _ if path.starts_with("plugins.files.") && path.ends_with(".settings") => {}
-                _ if path == "plugins.files" => {
-                    let one = Table::try_from(PluginFile::default()).expect("what a plugin may do is a TOML table");
-                    self.inner(value, &one, &full);
+                _ if path == "plugins.files" => self.inner(value, &table_of(PluginFile::default()), &full),
+                _ if path == "plugins.embedded" => self.inner(value, &table_of(EmbeddedPlugin::default()), &full),
+                _ if is_one_plugin(path) && name == "limits" => {
+                    // Each is optional here, so a default names none.
+                    let all = OwnLimits::from(Limits::of_all(&PluginsConfig::default()));
+                    self.inner(value, &table_of(all), &full);
                 }
                 Some(Value::Table(inner)) => self.inner(value, inner, &full),
                 Some(_) => {}

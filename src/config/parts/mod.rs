@@ -3,6 +3,7 @@
 //! Types refuse what can never be right; what depends on another key is refused in [`super::check`].
 
 mod access;
+mod limits;
 mod memo;
 mod net;
 mod plugins;
@@ -13,9 +14,10 @@ mod tls;
 pub use crate::kv::{KvConfig, OnDamage};
 pub use crate::remoting::SerializeType;
 pub use access::{AdminConfig, LogConfig, LogFormat};
+pub use limits::{Limits, OwnLimits};
 pub use memo::MemoConfig;
 pub use net::NetConfig;
-pub use plugins::{PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure};
+pub use plugins::{EmbeddedPlugin, PluginFile, PluginsConfig, PoliciesConfig, PolicyFailure, ProcessorFailure};
 pub use requests::{ClusterTestConfig, RequestsConfig};
 pub use state::{LivenessConfig, RouteConfig, SettingsConfig};
 pub use tls::{CIPHERS, ClientAuth, PROTOCOLS, Secret, TlsClientConfig, TlsConfig, TlsMode, cipher, protocol};

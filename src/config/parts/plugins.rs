@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::OwnLimits;
 use crate::config::{ByteSize, Grant, Place, Sha256, sha256};
 
 /// `[plugins]`: where plugins come from, and what they may use.
@@ -34,6 +35,8 @@ pub struct PluginsConfig {
     pub lane_deadline: Duration,
     /// What the instances of one plugin may grow by, together; each may begin with as much.
     pub memory_max: ByteSize,
+    /// Entries of one table of an instance.
+    pub table_entries_max: u32,
     /// The largest body that a plugin may answer.
     pub reply_size_max: ByteSize,
     /// What one plugin may keep from one call to the next.
@@ -47,8 +50,22 @@ pub struct PluginsConfig {
     /// Where the server remembers what operators say about plugins while it runs. `auto` is a directory beside the KV
     /// file; with `none`, it lasts until the server stops.
     pub state_dir: Place,
+    /// Calls of host functions in one call.
+    pub host_calls_max: u32,
+    /// Lines of one plugin in the log, in a second.
+    pub log_lines_max: u32,
+    /// So many failures in a row take a plugin out; with 0, none do.
+    pub failures_max: u32,
+    /// Until a plugin that was taken out is tried again.
+    #[serde(with = "humantime_serde")]
+    pub retry_after: Duration,
+    /// The same, for one that fails whenever it is tried: each pause is twice as long as the one before, up to this.
+    #[serde(with = "humantime_serde")]
+    pub retry_after_max: Duration,
     /// `[plugins.files."name.wasm"]`: what single files may do; or, by `"sha256:…"`, single contents in any file.
     pub files: BTreeMap<String, PluginFile>,
+    /// `[plugins.embedded."name"]`: what is special about single embedded plugins.
+    pub embedded: BTreeMap<String, EmbeddedPlugin>,
 }
 
 impl Default for PluginsConfig {
@@ -63,13 +80,20 @@ impl Default for PluginsConfig {
             worker_deadline: Duration::from_millis(50),
             lane_deadline: Duration::from_secs(5),
             memory_max: ByteSize::mib(64),
+            table_entries_max: 100_000,
             reply_size_max: ByteSize::mib(16),
             state_max: ByteSize::mib(1),
             waiting_max: 10_000,
             rollback_failures: 3,
             rollback_calls: 20,
             state_dir: Place::Auto,
+            host_calls_max: 1_000_000,
+            log_lines_max: 100,
+            failures_max: 5,
+            retry_after: Duration::from_secs(1),
+            retry_after_max: Duration::from_secs(60),
             files: BTreeMap::new(),
+            embedded: BTreeMap::new(),
         }
     }
 }
@@ -89,6 +113,10 @@ pub struct PluginFile {
     /// The only content that it is used with.
     #[serde(with = "sha256::optional")]
     pub sha256: Option<Sha256>,
+    /// What a failing call means.
+    pub on_failure: ProcessorFailure,
+    /// Where it may use up more or less than every plugin may.
+    pub limits: OwnLimits,
 }
 
 impl PluginFile {
@@ -105,6 +133,26 @@ impl PluginFile {
         // One content has one key.
         (Self::key_of(content) == key).then_some(content)
     }
+}
+
+/// What is special about one embedded plugin.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EmbeddedPlugin {
+    /// Where it may use up more or less than every plugin may.
+    pub limits: OwnLimits,
+}
+
+/// What happens to a request whose plugin failed, or is taken out because it failed too often.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessorFailure {
+    /// Whoever asked gets an error.
+    #[default]
+    Close,
+    /// The plugin is asked that answered this code before it was taken over, unless the failed call has written
+    /// something.
+    Fallback,
 }
 
 /// `[policies]`: which part of a route a client is shown.

@@ -15,7 +15,7 @@ pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<
     linker.instance("fingerpost:nameserver/settings@0.1.1")?.func_wrap(
         "flag",
         |mut guest: Guest<'_>, (key,): (WasmStr,)| {
-            guest.data_mut().called();
+            guest.data_mut().of_host_call();
             let key = key.to_str(&guest)?;
             guest.data().request()?;
             Ok((guest.data().flag(&key),))
@@ -24,7 +24,7 @@ pub(super) fn link_common(linker: &mut Linker<PluginState>) -> wasmtime::Result<
     linker.instance("fingerpost:nameserver/request@0.1.1")?.func_wrap(
         "field",
         |mut guest: Guest<'_>, (name,): (WasmStr,)| {
-            guest.data_mut().called();
+            guest.data_mut().of_host_call();
             let name = name.to_str(&guest)?;
             Ok((guest.data().request()?.field(&name).map(str::to_owned),))
         },
@@ -36,7 +36,7 @@ pub(super) fn link_processor(linker: &mut Linker<PluginState>) -> wasmtime::Resu
     linker.instance("fingerpost:nameserver/routes@0.1.1")?.func_wrap(
         "find-by-field",
         |mut guest: Guest<'_>, (name,): (WasmStr,)| {
-            guest.data_mut().called();
+            guest.data_mut().of_host_call();
             // A share of the frame, because nothing may borrow from the guest while the call's state changes.
             let topic = guest.data().request()?.command.field(&name.to_str(&guest)?).cloned();
             Ok((guest.data_mut().find_route(topic.as_deref())?,))

@@ -207,22 +207,22 @@ fn imports_wasi(engine: &wasmtime::Engine, component: &Component) -> bool {
 fn linker(engine: &wasmtime::Engine, kind: Kind) -> wasmtime::Result<Linker<PluginState>> {
     type Own = HasSelf<PluginState>;
     let mut linker = Linker::new(engine);
-    contract::request::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-    contract::kv::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-    contract::settings::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-    contract::log::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-    contract::clock::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-    contract::types::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-    contract::metrics::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+    contract::request::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+    contract::kv::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+    contract::settings::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+    contract::log::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+    contract::clock::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+    contract::types::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+    contract::metrics::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
     match kind {
         Kind::Processor => {
-            contract::reply::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-            contract::routes::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-            contract::registrations::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-            contract::bodies::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
-            contract::state::add_to_linker::<_, Own>(&mut linker, PluginState::called)?;
+            contract::reply::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+            contract::routes::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+            contract::registrations::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+            contract::bodies::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
+            contract::state::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?;
         }
-        Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, PluginState::called)?,
+        Kind::Policy => contract::route_view::add_to_linker::<_, Own>(&mut linker, PluginState::of_host_call)?,
     }
     linker.allow_shadowing(true);
     by_hand::link_common(&mut linker)?;

@@ -16,7 +16,7 @@ use super::host::log::LogBudget;
 use super::limits::{InstanceLimits, SharedMemory};
 use super::meter::{Clocks, Meter};
 use super::printed::Printed;
-use super::state::{Call, PluginState};
+use super::state::{Beyond, Call, HostCalls, PluginState};
 use super::{wasi, wasi_context};
 use crate::config::Grant;
 use crate::plugin::core::Core;
@@ -71,6 +71,13 @@ pub(crate) struct InstanceParts {
     pub(crate) custom: Arc<Custom>,
 }
 
+/// What one call may use up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) deadline: Duration,
+    pub(crate) host_calls: u32,
+}
+
 /// Why a call did not end well. None of these is the client's fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,9 +85,18 @@ pub(crate) enum CallError {
     /// It ran longer than it may.
     #[error("it missed its deadline")]
     Deadline,
-    /// It trapped: a panic, memory beyond its limit, a handle that is not one.
+    /// It trapped: a panic, a stack that is too deep, a handle that is not one.
     #[error("it trapped: {0}")]
     Trap(String),
+    /// It wanted more memory than it may have, and could not go on without.
+    #[error("it ran out of the memory that it may have: {0}")]
+    Memory(String),
+    /// What it answered is too large, or means nothing.
+    #[error("it gave a bad reply: {0}")]
+    Reply(String),
+    /// It asked the host more often than it may in one call.
+    #[error("it called host functions more than {0} times in one call")]
+    HostCalls(u32),
     /// It answered, and what it answered counts. But it kept handles, which would name something else in a later call,
     /// or it holds the memory that the plugin's other instances need.
     #[error("it kept handles or ran into its memory limit; its instance is replaced")]
@@ -88,19 +104,27 @@ pub(crate) enum CallError {
     /// It could not even be instantiated.
     #[error("it could not be instantiated: {0}")]
     Instantiate(String),
+    /// It was not entered, because it is taken out.
+    #[error("it is taken out")]
+    Out,
 }
 
 impl CallError {
     /// What [`kind`](Self::kind) may say.
-    pub(crate) const KINDS: [&'static str; 4] = ["deadline", "trap", "spent", "instantiate"];
+    pub(crate) const KINDS: [&'static str; 7] =
+        ["deadline", "trap", "memory", "reply", "host-calls", "spent", "instantiate"];
 
-    /// In one word, for the metrics.
+    /// In one word, for the metrics, which count apart what was not entered.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Deadline => "deadline",
             Self::Trap(_) => "trap",
+            Self::Memory(_) => "memory",
+            Self::Reply(_) => "reply",
+            Self::HostCalls(_) => "host-calls",
             Self::Spent => "spent",
             Self::Instantiate(_) => "instantiate",
+            Self::Out => "out",
         }
     }
 }
@@ -140,18 +164,18 @@ impl Prepared {
 
     /// The manifest's text. Runs in a store of its own, which is thrown away.
     pub(crate) fn describe(&self, parts: InstanceParts) -> Result<String, CallError> {
-        let (mut store, instance) = self.store(parts)?;
+        let (mut store, instance) = self.store(parts, DESCRIBE_DEADLINE)?;
         let describe = instance.get_typed_func::<(), (String,)>(&mut store, self.describe);
         let describe = describe.map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
         store.data_mut().meter.begin(DESCRIBE_DEADLINE);
         store.set_epoch_deadline(TICKS);
-        let (text,) = describe.call(&mut store, ()).map_err(|error| call_error(&error))?;
+        let (text,) = describe.call(&mut store, ()).map_err(|error| call_error(&error, store.data()))?;
         Ok(text)
     }
 
-    /// A new instance.
-    pub(crate) fn instantiate(&self, parts: InstanceParts) -> Result<Instance, CallError> {
-        let (mut store, instance) = self.store(parts)?;
+    /// A new instance, which must not take longer to begin than a call may.
+    pub(crate) fn instantiate(&self, parts: InstanceParts, deadline: Duration) -> Result<Instance, CallError> {
+        let (mut store, instance) = self.store(parts, deadline)?;
         let entry = match self.kind {
             Kind::Processor => instance.get_typed_func(&mut store, self.entry).map(Entry::Handle),
             Kind::Policy => instance.get_typed_func(&mut store, self.entry).map(Entry::Select),
@@ -163,7 +187,11 @@ impl Prepared {
         Ok(Instance { imports_wasi: self.imports_wasi, store, entry, glance })
     }
 
-    fn store(&self, parts: InstanceParts) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
+    fn store(
+        &self,
+        parts: InstanceParts,
+        deadline: Duration,
+    ) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
         let wasi = if self.imports_wasi {
             let printed = Printed::new(&parts.name, &parts.log, &parts.core.clock);
             wasi_context::context(&parts.grants, printed)
@@ -171,7 +199,7 @@ impl Prepared {
             WasiCtxBuilder::new().build()
         };
         let state = PluginState {
-            deadline: parts.core.clock.monotonic() + DESCRIBE_DEADLINE,
+            deadline: parts.core.clock.monotonic() + deadline,
             core: parts.core,
             name: parts.name,
             grants: parts.grants,
@@ -181,13 +209,14 @@ impl Prepared {
             wasi,
             wasi_resources: wasi::resources(),
             limits: InstanceLimits::new(parts.memory),
-            meter: Meter::new(DESCRIBE_DEADLINE),
+            meter: Meter::new(deadline),
+            host_calls: HostCalls::default(),
             log: parts.log,
             marks: parts.marks,
             kept: parts.kept,
             generation: parts.generation,
             custom: parts.custom,
-            host_calls: 0,
+            host_calls_before: 0,
             is_glancing: false,
         };
         let mut store = Store::new(self.pre.engine(), state);
@@ -211,15 +240,15 @@ impl Instance {
     /// Enters the guest with a call and gives the call back, whatever happened to the guest.
     ///
     /// After an error the instance must be dropped.
-    pub(crate) fn enter(&mut self, call: Call, deadline: Duration) -> (Call, Result<(), CallError>) {
+    pub(crate) fn enter(&mut self, call: Call, allowance: Allowance) -> (Call, Result<(), CallError>) {
         let code = call.request.command.code;
         self.store.data_mut().call = Some(call);
-        self.begin(deadline);
+        self.begin(allowance);
         let entered = match &self.entry {
             Entry::Handle(handle) => handle.call(&mut self.store, (code,)),
             Entry::Select(select) => select.call(&mut self.store, ()),
         };
-        let mut outcome = entered.map_err(|error| call_error(&error));
+        let mut outcome = entered.map_err(|error| call_error(&error, self.store.data()));
         let call = self.store.data_mut().call.take().expect("nothing else takes the call");
         if outcome.is_ok() && self.is_spent() {
             outcome = Err(CallError::Spent);
@@ -230,13 +259,13 @@ impl Instance {
     /// Enters the guest for a first look, without a call: there is nothing for it to ask.
     ///
     /// After an error the instance must be dropped.
-    pub(crate) fn glance(&mut self, arguments: (i32, i32, u32, u32), deadline: Duration) -> Result<u32, CallError> {
-        self.begin(deadline);
+    pub(crate) fn glance(&mut self, arguments: (i32, i32, u32, u32), allowance: Allowance) -> Result<u32, CallError> {
+        self.begin(allowance);
         let Some(glance) = &self.glance else { return Ok(0) };
         self.store.data_mut().is_glancing = true;
         let answer = glance.call(&mut self.store, arguments);
         self.store.data_mut().is_glancing = false;
-        answer.map(|(answer,)| answer).map_err(|error| call_error(&error))
+        answer.map(|(answer,)| answer).map_err(|error| call_error(&error, self.store.data()))
     }
 
     /// Whether it must be replaced although it did nothing wrong.
@@ -249,12 +278,15 @@ impl Instance {
     pub(crate) fn gauge(&self) -> Gauge {
         let state = self.store.data();
         let fuel = self.store.get_fuel().ok().map(|left| FUEL_MAX - left);
-        Gauge { fuel, host_calls: state.host_calls, memory: state.limits.memory() }
+        let host_calls = state.host_calls_before + state.host_calls.made();
+        Gauge { fuel, host_calls, memory: state.limits.memory() }
     }
 
-    fn begin(&mut self, deadline: Duration) {
+    fn begin(&mut self, Allowance { deadline, host_calls }: Allowance) {
         let state = self.store.data_mut();
         state.meter.begin(deadline);
+        state.host_calls_before += state.host_calls.made();
+        state.host_calls = HostCalls::new(host_calls);
         if self.imports_wasi {
             state.deadline = state.core.clock.monotonic() + deadline;
         }
@@ -270,10 +302,15 @@ fn bounded_table() -> ResourceTable {
     table
 }
 
-fn call_error(error: &wasmtime::Error) -> CallError {
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => CallError::Deadline,
-        // The first cause says what happened; what comes around it is a backtrace of the guest.
-        _ => CallError::Trap(error.root_cause().to_string()),
+fn call_error(error: &wasmtime::Error, state: &PluginState) -> CallError {
+    // The first cause says what happened; what comes around it is a backtrace of the guest.
+    let cause = || error.root_cause().to_string();
+    match (error.downcast_ref::<Trap>(), error.downcast_ref::<Beyond>()) {
+        (Some(Trap::Interrupt), _) => CallError::Deadline,
+        (_, Some(Beyond::Reply(text))) => CallError::Reply(text.clone()),
+        (_, Some(Beyond::HostCalls(max))) => CallError::HostCalls(*max),
+        // Toolchains make an abort of an allocation that is refused.
+        _ if state.limits.was_refused() => CallError::Memory(cause()),
+        _ => CallError::Trap(cause()),
     }
 }

@@ -19,13 +19,21 @@ const TABLE_ENTRY_SIZE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct SharedMemory {
     used: AtomicUsize,
+    /// What the instances began with.
+    begun: AtomicUsize,
     max: usize,
+    table_entries_max: usize,
 }
 
 impl SharedMemory {
-    /// `max` bytes, over all instances.
-    pub(crate) fn new(max: usize) -> Self {
-        Self { used: AtomicUsize::new(0), max }
+    /// `max` bytes over all instances, and so many entries in any one table.
+    pub(crate) fn new(max: usize, table_entries_max: usize) -> Self {
+        Self { used: AtomicUsize::new(0), begun: AtomicUsize::new(0), max, table_entries_max }
+    }
+
+    /// What all instances have, in bytes.
+    pub(crate) fn in_use(&self) -> usize {
+        self.used.load(Ordering::Relaxed) + self.begun.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -43,6 +51,7 @@ impl SharedMemory {
 pub(super) struct InstanceLimits {
     shared: Arc<SharedMemory>,
     held: usize,
+    begun: usize,
     /// Linear memory, with what it began with.
     memory: usize,
     /// What was granted last; given back if the growth fails after all.
@@ -52,14 +61,19 @@ pub(super) struct InstanceLimits {
 
 impl InstanceLimits {
     pub(super) fn new(shared: Arc<SharedMemory>) -> Self {
-        Self { shared, held: 0, memory: 0, pending: 0, refused: false }
+        Self { shared, held: 0, begun: 0, memory: 0, pending: 0, refused: false }
     }
 
     /// Whether something of `current` bytes may grow to `desired`.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
         self.pending = 0;
         if current == 0 {
-            return desired <= self.shared.max;
+            let fits = desired <= self.shared.max;
+            if fits {
+                self.begun += desired;
+                self.shared.begun.fetch_add(desired, Ordering::Relaxed);
+            }
+            return fits;
         }
         let bytes = desired.saturating_sub(current);
         let granted = self.shared.take(bytes);
@@ -105,6 +119,10 @@ impl ResourceLimiter for InstanceLimits {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > self.shared.table_entries_max {
+            self.refused |= current > 0;
+            return Ok(false);
+        }
         Ok(self.grow(current.saturating_mul(TABLE_ENTRY_SIZE), desired.saturating_mul(TABLE_ENTRY_SIZE)))
     }
 
@@ -129,6 +147,7 @@ impl ResourceLimiter for InstanceLimits {
 impl Drop for InstanceLimits {
     fn drop(&mut self) {
         self.shared.give_back(self.held);
+        self.shared.begun.fetch_sub(self.begun, Ordering::Relaxed);
     }
 }
 
@@ -136,9 +155,14 @@ impl Drop for InstanceLimits {
 mod tests {
     use super::*;
 
+    /// Room for so many bytes.
+    fn shared(max: usize) -> Arc<SharedMemory> {
+        Arc::new(SharedMemory::new(max, 1000))
+    }
+
     #[test]
     fn instances_share_what_their_plugin_may_use_and_give_it_back() {
-        let shared = Arc::new(SharedMemory::new(100));
+        let shared = shared(100);
         let mut first = InstanceLimits::new(Arc::clone(&shared));
         let mut second = InstanceLimits::new(Arc::clone(&shared));
 
@@ -150,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_an_instance_begins_with_is_bounded_but_not_counted_so_that_every_thread_gets_one() {
-        let shared = Arc::new(SharedMemory::new(100));
+        let shared = shared(100);
 
         let mut instances: Vec<_> = (0..1000).map(|_| InstanceLimits::new(Arc::clone(&shared))).collect();
 
@@ -161,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_growth_that_fails_after_all_is_given_back() {
-        let shared = Arc::new(SharedMemory::new(100));
+        let shared = shared(100);
         let mut instance = InstanceLimits::new(Arc::clone(&shared));
 
         for _ in 0..10 {
@@ -171,5 +195,29 @@ mod tests {
 
         assert_eq!(instance.held, 0);
         assert!(instance.table_growing(1, 6, None).unwrap());
+    }
+
+    #[test]
+    fn a_table_has_no_more_entries_than_it_may_however_much_memory_there_is() {
+        let mut instance = InstanceLimits::new(shared(1 << 20));
+
+        assert!(instance.table_growing(0, 1000, None).unwrap());
+        assert!(!instance.table_growing(0, 1001, None).unwrap());
+        assert!(!instance.was_refused(), "it never began");
+        assert!(!instance.table_growing(1000, 1001, None).unwrap());
+        assert!(instance.was_refused());
+    }
+
+    #[test]
+    fn what_all_instances_have_is_told_and_less_when_they_go() {
+        let shared = shared(100);
+        let mut one = InstanceLimits::new(Arc::clone(&shared));
+        let mut other = InstanceLimits::new(Arc::clone(&shared));
+
+        assert!(one.memory_growing(0, 90, None).unwrap() && other.memory_growing(0, 80, None).unwrap());
+        assert!(one.memory_growing(90, 100, None).unwrap());
+        assert_eq!(shared.in_use(), 180);
+        drop(one);
+        assert_eq!(shared.in_use(), 80);
     }
 }

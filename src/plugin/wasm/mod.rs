@@ -21,7 +21,7 @@ pub(crate) use engine::Fuel;
 pub(super) use engine::{Engine, Haste, PrepareError};
 pub(super) use host::log::LogBudget;
 pub(crate) use instance::{CallError, Gauge};
-pub(super) use instance::{Instance, InstanceParts, Prepared};
+pub(super) use instance::{Allowance, Instance, InstanceParts, Prepared};
 pub(super) use limits::SharedMemory;
 pub(crate) use shape::Face;
 pub(super) use state::{Call, Handling, Part};

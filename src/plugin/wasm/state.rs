@@ -51,6 +51,7 @@ pub(crate) struct PluginState {
     pub(crate) wasi_resources: ResourceTable,
     pub(super) limits: InstanceLimits,
     pub(super) meter: Meter,
+    pub(super) host_calls: HostCalls,
     pub(crate) log: Arc<LogBudget>,
     /// What the policy is told of each group.
     pub(crate) marks: Arc<[GroupMark]>,
@@ -58,10 +59,42 @@ pub(crate) struct PluginState {
     /// The generation in which the plugin came.
     pub(crate) generation: u64,
     pub(crate) custom: Arc<Custom>,
-    /// How many functions of the contract it has called so far.
-    pub(super) host_calls: u64,
+    /// Those of its earlier calls, together.
+    pub(super) host_calls_before: u64,
     /// Whether it is in `glance.glance`, which has no call: what it may know, it was told.
     pub(super) is_glancing: bool,
+}
+
+/// How often a call has asked the host for something, and may. What it asks of WASI is not counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostCalls {
+    made: u32,
+    max: u32,
+}
+
+impl Default for HostCalls {
+    fn default() -> Self {
+        Self::new(u32::MAX)
+    }
+}
+
+impl HostCalls {
+    pub(super) fn new(max: u32) -> Self {
+        Self { made: 0, max }
+    }
+
+    pub(super) fn made(self) -> u64 {
+        self.made.into()
+    }
+}
+
+/// What a guest must not do through a host function.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Beyond {
+    #[error("{0}")]
+    Reply(String),
+    #[error("more than {0} host calls in one call")]
+    HostCalls(u32),
 }
 
 /// One entry into a guest.
@@ -129,17 +162,25 @@ impl Handling {
 }
 
 impl PluginState {
-    /// What every function of the contract begins with.
-    pub(super) fn called(&mut self) -> &mut Self {
-        self.host_calls += 1;
+    /// What a host function works on; the call is counted.
+    pub(super) fn of_host_call(&mut self) -> &mut Self {
+        self.host_calls.made = self.host_calls.made.saturating_add(1);
         self
     }
 
+    /// Every host function passes here before it does anything, by what it reaches first.
+    fn may_ask(&self) -> wasmtime::Result<()> {
+        let HostCalls { made, max } = self.host_calls;
+        if made > max { Err(Beyond::HostCalls(max).into()) } else { Ok(()) }
+    }
+
     pub(crate) fn request(&self) -> wasmtime::Result<&Request> {
+        self.may_ask()?;
         self.call.as_ref().map(|call| &call.request).ok_or_else(outside)
     }
 
     pub(crate) fn handling(&mut self) -> wasmtime::Result<&mut Handling> {
+        self.may_ask()?;
         match self.call.as_mut().map(|call| &mut call.part) {
             Some(Part::Handle(handling)) => Ok(handling),
             _ => Err(outside()),
@@ -148,6 +189,7 @@ impl PluginState {
 
     /// What a policy looks at, and for whom.
     pub(crate) fn looked_at(&self) -> wasmtime::Result<(&Request, &RouteView)> {
+        self.may_ask()?;
         match &self.call {
             Some(Call { request, part: Part::Select(view), .. }) => Ok((request, view)),
             _ => Err(outside()),
@@ -156,10 +198,11 @@ impl PluginState {
 
     /// Whether this is a moment at which log lines are written: all but the making of an instance, and `describe`.
     pub(crate) fn may_log(&self) -> wasmtime::Result<()> {
-        if self.is_glancing { Ok(()) } else { self.request().map(drop) }
+        if self.is_glancing { self.may_ask() } else { self.request().map(drop) }
     }
 
     pub(crate) fn view(&mut self) -> wasmtime::Result<&mut RouteView> {
+        self.may_ask()?;
         match self.call.as_mut().map(|call| &mut call.part) {
             Some(Part::Select(view)) => Ok(view),
             _ => Err(outside()),
@@ -176,6 +219,7 @@ impl PluginState {
 
     /// What the current call has learned.
     pub(crate) fn reads(&mut self) -> wasmtime::Result<&mut Reads> {
+        self.may_ask()?;
         self.call.as_mut().map(|call| &mut *call.reads).ok_or_else(outside)
     }
 

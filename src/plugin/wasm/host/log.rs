@@ -6,14 +6,19 @@ use std::sync::{Mutex, PoisonError};
 
 use super::super::bindings::fingerpost::nameserver::log;
 use super::super::state::PluginState;
+use crate::plugin::tally::Count;
 use crate::route::Millis;
 
 pub(in super::super) const LINE_BYTES_MAX: usize = 2048;
-const LINES_PER_SECOND: u32 = 100;
 
 /// How many lines may still be written in the current second.
 #[derive(Debug, Default)]
-pub(crate) struct LogBudget(Mutex<Second>);
+pub(crate) struct LogBudget {
+    lines_max: u32,
+    second: Mutex<Second>,
+    written: Count,
+    dropped: Count,
+}
 
 #[derive(Debug, Default)]
 struct Second {
@@ -23,20 +28,37 @@ struct Second {
 }
 
 impl LogBudget {
+    /// So many lines in a second.
+    pub(crate) fn new(lines_max: u32) -> Self {
+        Self { lines_max, ..Self::default() }
+    }
+
+    /// How many lines were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// How many were not.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.get()
+    }
+
     /// Whether a line may be written now; the count is of lines dropped before it, reported once.
     pub(crate) fn take(&self, now: Millis) -> Option<u64> {
         // Numbers are whole at every step.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+        let taken = self.second.lock().unwrap_or_else(PoisonError::into_inner).take(now, self.lines_max);
+        if taken.is_some() { &self.written } else { &self.dropped }.add(1);
+        taken
     }
 }
 
 impl Second {
-    fn take(&mut self, now: Millis) -> Option<u64> {
+    fn take(&mut self, now: Millis, lines_max: u32) -> Option<u64> {
         if now / 1000 != self.second {
             self.second = now / 1000;
             self.written = 0;
         }
-        if self.written == LINES_PER_SECOND {
+        if self.written >= lines_max {
             self.dropped += 1;
             return None;
         }
@@ -83,13 +105,14 @@ mod tests {
 
     #[test]
     fn a_chatty_plugin_is_cut_off_until_the_next_second_and_told_so() {
-        let budget = LogBudget::default();
+        let budget = LogBudget::new(100);
 
         let written = (0..250).filter(|_| budget.take(1_500).is_some()).count();
 
         assert_eq!(written, 100);
         assert_eq!(budget.take(2_000), Some(150));
         assert_eq!(budget.take(2_001), Some(0));
+        assert_eq!((budget.written(), budget.dropped()), (102, 150));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::super::bindings::fingerpost::nameserver::reply;
-use super::super::state::PluginState;
+use super::super::state::{Beyond, PluginState};
 use super::types::WriteError;
 use crate::body::route::Style;
 use crate::config::{Grant, HostPort};
@@ -155,7 +155,7 @@ fn two_waits() -> wasmtime::Error {
 
 fn within(size: usize, limit: usize, what: &str) -> wasmtime::Result<()> {
     if size > limit {
-        return Err(wasmtime::Error::msg(format!("{what} of {size}, the limit is {limit}")));
+        return Err(Beyond::Reply(format!("{what} of {size}, the limit is {limit}")).into());
     }
     Ok(())
 }

@@ -89,6 +89,7 @@ impl routes::Host for PluginState {
 
 impl routes::HostTopicCursor for PluginState {
     fn next(&mut self, cursor: Resource<TopicCursor>, limit: u32) -> wasmtime::Result<Vec<routes::TopicSummary>> {
+        self.request()?;
         let cursor = self.resources.get_mut(&cursor)?;
         let limit = (limit as usize).min(PAGE_MAX);
         let mut page = Vec::new();
@@ -115,6 +116,7 @@ impl routes::HostTopicCursor for PluginState {
 
 impl routes::HostGroupCursor for PluginState {
     fn next(&mut self, cursor: Resource<GroupCursor>, limit: u32) -> wasmtime::Result<Vec<types::BrokerGroup>> {
+        self.request()?;
         let cursor = self.resources.get_mut(&cursor)?;
         let end = (cursor.position + (limit as usize).min(PAGE_MAX)).min(cursor.groups.len());
         let page = cursor.groups[cursor.position..end].iter().map(|group| types::group(group)).collect();

@@ -38,6 +38,12 @@ impl Processor for Misbehaving {
             "count" => tell("calls", CALLS.get()),
             "many-routes" => many_routes(&field::required("topic")?),
             "write" => write(),
+            "write-and-panic" => {
+                tell("kv.put", kv::put("misbehaving", "written", Some("before the end")));
+                panic!("as asked, after a write");
+            }
+            "ask-for-ever" => ask_for_ever(),
+            "leak-one" => std::mem::forget(routes::groups()),
             "large-body" => large_body(number("bytes")? as usize),
             "large-field" => reply::set_field("large", &"x".repeat(number("bytes")? as usize)),
             "leak-cursors" => leak_cursors(number("count")?),
@@ -123,6 +129,12 @@ fn write() {
     tell("delete-topic", registrations::delete_topic("misbehaving", None));
     tell("put-topic", registrations::put_topic("misbehaving", &[]));
     tell("change-permissions", registrations::change_permissions("nobody", 0, 7));
+}
+
+fn ask_for_ever() {
+    loop {
+        std::hint::black_box(settings::flag("orderMessageEnable"));
+    }
 }
 
 fn large_body(bytes: usize) {
