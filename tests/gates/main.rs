@@ -171,6 +171,51 @@ fn lookups_that_are_asked_again_are_hits_and_enter_no_plugin() {
     assert_eq!(host.server.plugin_calls("lookup"), Some(2 * TOPICS as u64));
 }
 
+/// What this process has allocated and not freed yet, in bytes.
+fn allocated() -> isize {
+    let stats = ALLOCATIONS.stats();
+    stats.bytes_allocated as isize - stats.bytes_deallocated as isize + stats.bytes_reallocated
+}
+
+/// Pages of this process that are in memory, those of guests included, which the allocator knows nothing of.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    statm.split(' ').nth(1)?.parse().ok()
+}
+
+#[test]
+fn a_million_calls_leak_nothing_although_every_hundredth_leaves_a_handle_behind() {
+    const CALLS: usize = 1_000_000;
+    let _turn = turn();
+    let plugins = tempfile::tempdir().expect("a temporary directory");
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/misbehaving.wasm");
+    std::fs::copy(guest, plugins.path().join("misbehaving.wasm")).expect("it is committed");
+    let mut host = Host::start(|config| config.plugins.dirs = vec![plugins.path().to_owned()]);
+    let [well, leak] =
+        ["not-at-all", "leak-one"].map(|how| frame(9100, &[("how", how)], Bytes::new(), SerializeType::Json));
+    let mut out = BytesMut::with_capacity(64 * 1024);
+    let mut call = |times: usize| {
+        for at in 1..=times {
+            out.clear();
+            let frame = if at.is_multiple_of(100) { &leak } else { &well };
+            host.client.answer(frame.clone(), &mut out).expect("a valid frame");
+        }
+    };
+    call(CALLS / 10);
+    let (before, resident_before) = (allocated(), resident());
+
+    call(CALLS);
+
+    let grown = allocated() - before;
+    assert!(grown.abs() < 256 * 1024, "{grown} bytes");
+    if let (Some(before), Some(after)) = (resident_before, resident()) {
+        assert!(after.saturating_sub(before) < 1024, "{} pages more", after - before);
+    }
+    // It did answer: from the first call to the last.
+    assert_eq!(host.server.plugin_calls("misbehaving"), Some((CALLS + CALLS / 10) as u64));
+    assert_eq!(host.ask(&well).code, 0);
+}
+
 #[test]
 fn a_policy_runs_where_its_condition_holds_and_for_what_is_not_remembered() {
     let _turn = turn();

@@ -8,9 +8,11 @@ mod longest_turn;
 mod lookups;
 mod memory;
 mod registrations;
+mod reload;
 mod size;
 mod start;
 mod storm;
+mod traps;
 mod writers;
 
 use std::time::Duration;
@@ -29,7 +31,7 @@ pub(crate) struct Group {
     pub(crate) run: fn(&Bench, &mut Report),
 }
 
-pub(crate) const GROUPS: [Group; 12] = [
+pub(crate) const GROUPS: [Group; 14] = [
     Group {
         name: "lookups",
         about: "1,000 topics on 4 brokers, by connections, depth, header, topics",
@@ -46,6 +48,8 @@ pub(crate) const GROUPS: [Group; 12] = [
     Group { name: "turns", about: "the longest turn of a worker, under all of it at once", run: longest_turn::run },
     Group { name: "memory", about: "idle, with 100,000 topics, with 20,000 connections", run: memory::run },
     Group { name: "start", about: "from exec to the first answer", run: start::run },
+    Group { name: "reload", about: "a component is copied into the plugins directory", run: reload::run },
+    Group { name: "traps", about: "a plugin that fails ten thousand times in a second", run: traps::run },
     Group { name: "storm", about: "10 brokers and 900 clients come back at once", run: storm::run },
     Group { name: "kv", about: "writes of the KV store beside a floor of fsyncs", run: kv::run },
     Group { name: "heartbeats", about: "heartbeats of brokers", run: heartbeats::run },

@@ -34,6 +34,15 @@ impl CpuTime {
     }
 }
 
+/// What those threads of a process have spent whose names begin so, to the nanosecond.
+pub(super) fn of_threads(process: u32, name: &str) -> Duration {
+    let is_it = |thread: &u32| {
+        let known = fs::read_to_string(format!("/proc/{process}/task/{thread}/comm"));
+        known.is_ok_and(|known| known.starts_with(name))
+    };
+    threads(process).unwrap_or_default().into_iter().filter(|(thread, _)| is_it(thread)).map(|(_, spent)| spent).sum()
+}
+
 fn ticks(process: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name before the parenthesis may hold anything; utime and stime are the 12th and 13th after it.

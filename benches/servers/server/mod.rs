@@ -120,7 +120,7 @@ impl Yard {
         let home = self.directory(&format!("{group}/{}", kind.name()));
         let port = free_port().map_err(in_words)?;
         let command = match kind {
-            Kind::Fingerpost => fingerpost(&home, cores, ""),
+            Kind::Fingerpost => fingerpost(&home, cores, NO_MORE),
             Kind::Java => java::command(&home, &self.jars, port)?,
             Kind::Floor => {
                 let mut command = Command::new(std::env::current_exe().map_err(in_words)?);
@@ -136,8 +136,18 @@ impl Yard {
     pub(crate) fn start_observed(&self, group: &str) -> Result<(Server, SocketAddr), String> {
         let home = self.directory(&format!("{group}/{}", Kind::Fingerpost.name()));
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().map_err(in_words)?));
-        let command = fingerpost(&home, Cores::Server, &format!("[admin]\nhttp-listen = \"{metrics}\"\n"));
+        let command = fingerpost(&home, Cores::Server, ("[]", &format!("[admin]\nhttp-listen = \"{metrics}\"\n")));
         Ok((launch(&Kind::Fingerpost, &command, Cores::Server, home, 0)?, metrics))
+    }
+}
+
+impl Yard {
+    /// Fingerpost, with `more` in its `[plugins]`, and the directory that it takes plugins from.
+    pub(crate) fn start_with_plugins(&self, group: &str, more: &str) -> Result<(Server, PathBuf), String> {
+        let plugins = self.directory(&format!("{group}/plugins"));
+        let home = self.directory(&format!("{group}/{}", Kind::Fingerpost.name()));
+        let command = fingerpost(&home, Cores::Server, (&format!("[{plugins:?}]\n{more}"), ""));
+        Ok((launch(&Kind::Fingerpost, &command, Cores::Server, home, 0)?, plugins))
     }
 }
 
@@ -159,16 +169,19 @@ fn launch(kind: &Kind, command: &Command, cores: Cores, home: PathBuf, port: u16
     Ok(Server { kind: kind.clone(), address, process, home })
 }
 
-/// The binary of this build, with one worker for its one core or one for each. Its compiled plugins are at home. `more` is more
-/// of its configuration.
-fn fingerpost(home: &Path, cores: Cores, more: &str) -> Command {
+/// No plugins directories, and nothing else.
+const NO_MORE: (&str, &str) = ("[]", "");
+
+/// The binary of this build, with one worker for its one core or one for each. Its compiled plugins are at home. `dirs`
+/// are its plugins directories, and `more` is more of its configuration.
+fn fingerpost(home: &Path, cores: Cores, (dirs, more): (&str, &str)) -> Command {
     let file = home.join("namesrv.toml");
     // Zero is one for each core.
     let threads = if cores == Cores::Server { 1 } else { 0 };
     let text = format!(
         "[net]\nbind-address = \"127.0.0.1\"\nlisten-port = 0\nworkers = {threads}\nlane-threads = {threads}\n\
          connections-max = 21000\n\
-         [kv]\npath = \"{}\"\n[plugins]\ndirs = []\ncache-dir = \"{}\"\n[log]\nfilter = \"error\"\n{more}",
+         [kv]\npath = \"{}\"\n[plugins]\ndirs = {dirs}\ncache-dir = \"{}\"\n[log]\nfilter = \"error\"\n{more}",
         home.join("kvConfig.json").display(),
         home.join("cache").display()
     );

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::cpu::CpuTime;
+use super::cpu::{self, CpuTime};
 
 /// A busy machine takes its time over starting a JVM.
 pub(super) const START_MAX: Duration = Duration::from_secs(60);
@@ -66,6 +66,11 @@ impl Process {
 
     pub(crate) fn cpu(&self) -> CpuTime {
         CpuTime::of(self.child.id())
+    }
+
+    /// What its threads have spent whose names begin so.
+    pub(crate) fn cpu_of(&self, name: &str) -> Duration {
+        cpu::of_threads(self.child.id(), name)
     }
 
     pub(crate) fn memory(&self) -> Memory {
