@@ -295,6 +295,7 @@ impl Reloader {
         }
         let mut before = std::mem::take(&mut self.trials);
         let (active, draining) = (self.generations.active(), self.generations.draining());
+        let now = self.sources.workshop.core.clock.monotonic();
         let mut bad = Vec::new();
         for (path, plugin) in plugins {
             // Whoever has another plugin of the name may still call it.
@@ -303,7 +304,13 @@ impl Reloader {
                 active >= plugin.since && !draining.iter().any(|catalogue| catalogue.plugins().iter().any(is_other));
             let counts = Counts::of(plugin, &self.sources.workshop.tallies);
             let mut trial = before.remove(path).unwrap_or_default();
-            match trial.judge(counts, is_alone, &self.sources.config) {
+            // It may have failed often enough for that before the first look.
+            let out = plugin.repute.out(now).filter(|_| self.sources.config.rollback_failures > 0);
+            let verdict = match out {
+                Some((why, _)) => Verdict::Bad(format!("it was taken out: {why}")),
+                None => trial.judge(counts, is_alone, &self.sources.config),
+            };
+            match verdict {
                 Verdict::Open => drop(self.trials.insert(path.clone(), trial)),
                 Verdict::Good => ledger.note_proven(path),
                 Verdict::Bad(why) => bad.push((path.clone(), why)),

@@ -105,6 +105,7 @@ impl Workbench {
         config.plugins.state_dir = Place::None;
         // What is tried stays in use whatever it does.
         config.plugins.rollback_failures = 0;
+        config.plugins.failures_max = 0;
         // Each request is to reach its plugin.
         config.memo.size = ByteSize::new(0);
         // Upstreams would be asked over the network.
@@ -127,7 +128,7 @@ impl Workbench {
 
     /// What the server made of the file; none without one.
     pub(crate) fn status(&self) -> Option<PluginStatus> {
-        let statuses = self.parts.board.statuses();
+        let statuses = self.parts.board.statuses(&self.catalogue(), self.parts.core.clock.monotonic());
         statuses.iter().find(|status| status.file == self.file).filter(|_| self.file.is_some()).cloned()
     }
 
