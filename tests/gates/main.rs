@@ -174,7 +174,7 @@ fn lookups_that_are_asked_again_are_hits_and_enter_no_plugin() {
 /// What this process has allocated and not freed yet, in bytes.
 fn allocated() -> isize {
     let stats = ALLOCATIONS.stats();
-    stats.bytes_allocated as isize - stats.bytes_deallocated as isize + stats.bytes_reallocated
+    stats.bytes_allocated as isize - stats.bytes_deallocated as isize
 }
 
 /// Pages of this process that are in memory, those of guests included, which the allocator knows nothing of.
