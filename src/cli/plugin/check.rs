@@ -271,6 +271,10 @@ fn look_at_server(
     let bench = Workbench::new(plan, config).map_err(|error| error.to_string())?;
     let status = bench.status().unwrap_or_default();
     match status.state {
+        // The server that said so was told to read a file of any size.
+        PluginState::Active if findings.worst() == Severity::Error => {
+            findings.add(Severity::Note, "but for that, a server uses it", &[]);
+        }
         PluginState::Active => findings.add(Severity::Good, "a server uses it", &[]),
         // What it needs is told below.
         PluginState::Unused if manifest.kind == Kind::Policy && !in_chain => {}

@@ -111,6 +111,7 @@ fn one_that_is_larger_than_a_server_reads_is_told_the_setting() {
 
     assert_eq!(checked.code, 1);
     assert!(checked.out.contains("component-size-max = \"1MiB\""), "{}", checked.out);
+    assert!(checked.out.contains("but for that, a server uses it"), "{}", checked.out);
 }
 
 #[test]
