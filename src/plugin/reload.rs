@@ -120,6 +120,11 @@ impl Reloader {
         reloaded
     }
 
+    /// Makes ready what the next look may find whole; true when there was something.
+    pub(crate) fn foresee(&mut self) -> bool {
+        self.sources.foresee()
+    }
+
     /// Reads everything anew, whether it has settled or not.
     pub(crate) fn read_again(&mut self) -> Reloaded {
         let reloaded = self.look_how(true);

@@ -2,7 +2,7 @@
 //!
 //! They are looked at again and again, because that works on every file system, over networks and container mounts as
 //! well. A file counts once two looks in a row found the same, so that one that is being copied is left alone; the same
-//! goes for its absence.
+//! goes for its absence. What it holds may be made ready before that, which takes longer than settling.
 //!
 //! # Invariants
 //!
@@ -68,6 +68,8 @@ pub(super) struct Shelved {
     sha256: Option<Sha256>,
     /// What was read last, until somebody keeps it.
     bytes: Option<Vec<u8>>,
+    /// What it held when it was seen first, and what that turned out to be: once for each arrival.
+    foreseen: Option<(Sha256, Result<Found, RejectReason>)>,
 }
 
 /// What a file holds.
@@ -130,13 +132,26 @@ impl Shelf {
             if file.seen.take().is_none() || look.at_once || !is_listed {
                 has_changed |= !matches!(file.content, Content::Gone);
                 file.content = Content::Gone;
-                (file.read, file.sha256, file.bytes) = (None, None, None);
+                (file.read, file.sha256, file.bytes, file.foreseen) = (None, None, None, None);
             }
         }
         for path in present {
             has_changed |= self.files.entry(path.clone()).or_default().look(&path, look, &mut examine);
         }
         has_changed
+    }
+
+    /// Makes ready what the last look saw first and the next one may use; true when there was something.
+    pub(super) fn foresee(
+        &mut self,
+        look: Look<'_>,
+        mut examine: impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
+    ) -> bool {
+        let mut did = false;
+        for (path, file) in &mut self.files {
+            did |= file.foresee(path, look, &mut examine);
+        }
+        did
     }
 
     /// What there is and was, in the order of the directories and then of the names.
@@ -150,8 +165,11 @@ impl Shelf {
 
     /// What was no good may be good now, because what is asked of it has changed: it is read again.
     pub(super) fn doubt(&mut self) {
-        for file in self.files.values_mut().filter(|file| matches!(file.content, Content::Bad(_))) {
-            (file.read, file.sha256) = (None, None);
+        for file in self.files.values_mut() {
+            file.foreseen = None;
+            if let Content::Bad(_) = file.content {
+                (file.read, file.sha256) = (None, None);
+            }
         }
     }
 
@@ -273,6 +291,27 @@ impl Shelved {
         }
     }
 
+    /// Makes ready what was seen for the first time. Until the next look has seen the same, nobody uses it.
+    fn foresee(
+        &mut self,
+        path: &Path,
+        look: Look<'_>,
+        examine: &mut impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
+    ) -> bool {
+        if self.seen.is_none() || self.seen == self.read || self.foreseen.is_some() {
+            return false;
+        }
+        let is_usable = fs::metadata(path).is_ok_and(|metadata| usable(path, &metadata, look).is_ok());
+        let read = if is_usable { read(path, look.size_max).ok() } else { None };
+        let Some((bytes, _)) = read.filter(|(_, stamp)| Some(*stamp) == self.seen) else { return false };
+        let sha256 = Sha256::of(&bytes);
+        if self.sha256 == Some(sha256) {
+            return false;
+        }
+        self.foreseen = Some((sha256, examine(path, sha256, &bytes)));
+        true
+    }
+
     fn holds(
         &mut self,
         path: &Path,
@@ -280,11 +319,12 @@ impl Shelved {
         examine: &mut impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
     ) -> bool {
         let sha256 = Sha256::of(&bytes);
+        let foreseen = self.foreseen.take().filter(|(foreseen, _)| *foreseen == sha256);
         if self.sha256 == Some(sha256) {
             return false;
         }
         (self.sha256, self.bytes) = (Some(sha256), None);
-        match examine(path, sha256, &bytes) {
+        match foreseen.map_or_else(|| examine(path, sha256, &bytes), |(_, found)| found) {
             Ok(Found::Component(component)) => {
                 self.content = Content::Whole(component);
                 self.bytes = Some(bytes);
@@ -299,7 +339,7 @@ impl Shelved {
     }
 
     fn is_bad(&mut self, reason: String) -> bool {
-        (self.sha256, self.bytes) = (None, None);
+        (self.sha256, self.bytes, self.foreseen) = (None, None, None);
         self.holds_nothing(reason)
     }
 
@@ -384,4 +424,77 @@ fn read(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Stamp)> {
         return Err(io::Error::other("it has grown beyond what is allowed while it was read"));
     }
     Ok((bytes, Stamp::of(&file.metadata()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Looks, and returns whether something new counts and what was examined for that.
+    fn look(shelf: &mut Shelf, dir: &Path, foresees: bool) -> (bool, Vec<String>) {
+        let dirs = [dir.to_owned()];
+        let look = Look { dirs: &dirs, size_max: 100, allows_shared: false, at_once: false };
+        let mut examined = Vec::new();
+        let examine = |_: &Path, _, bytes: &[u8]| {
+            examined.push(String::from_utf8_lossy(bytes).into_owned());
+            if bytes.ends_with(b"whole") { Ok(Found::Embedded) } else { Err(RejectReason::Panicked) }
+        };
+        let did = if foresees { shelf.foresee(look, examine) } else { shelf.look(look, examine) };
+        (did, examined)
+    }
+
+    fn private_directory() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        dir
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    #[test]
+    fn what_a_file_holds_is_made_ready_while_it_settles_and_used_only_then() {
+        let (dir, mut shelf) = (private_directory(), Shelf::default());
+        let path = dir.path().join("a.wasm");
+        write(&path, "whole");
+
+        assert_eq!(look(&mut shelf, dir.path(), false), (false, vec![]));
+        assert_eq!(look(&mut shelf, dir.path(), true), (true, vec!["whole".to_owned()]));
+        assert!(matches!(shelf.file(&path).unwrap().content, Content::Arriving));
+        assert_eq!(look(&mut shelf, dir.path(), true), (false, vec![]), "once");
+        assert_eq!(look(&mut shelf, dir.path(), false), (true, vec![]), "it is ready");
+        assert!(matches!(shelf.file(&path).unwrap().content, Content::Embedded));
+        assert_eq!(look(&mut shelf, dir.path(), true), (false, vec![]), "nothing arrives");
+    }
+
+    #[test]
+    fn what_was_made_ready_of_a_file_that_was_not_whole_yet_counts_for_nothing() {
+        let (dir, mut shelf) = (private_directory(), Shelf::default());
+        let path = dir.path().join("a.wasm");
+        write(&path, "half");
+        look(&mut shelf, dir.path(), false);
+        assert_eq!(look(&mut shelf, dir.path(), true), (true, vec!["half".to_owned()]));
+
+        write(&path, "the whole");
+        assert_eq!(look(&mut shelf, dir.path(), false), (false, vec![]), "it has changed, and is not told to be bad");
+        assert_eq!(look(&mut shelf, dir.path(), true), (false, vec![]), "a copy that takes long is not read each time");
+        assert_eq!(look(&mut shelf, dir.path(), false), (true, vec!["the whole".to_owned()]));
+        assert!(matches!(shelf.file(&path).unwrap().content, Content::Embedded));
+    }
+
+    #[test]
+    fn what_was_made_ready_is_made_anew_when_the_operator_has_said_something_else() {
+        let (dir, mut shelf) = (private_directory(), Shelf::default());
+        write(&dir.path().join("a.wasm"), "whole");
+        look(&mut shelf, dir.path(), false);
+        look(&mut shelf, dir.path(), true);
+
+        shelf.doubt();
+
+        assert_eq!(look(&mut shelf, dir.path(), false), (true, vec!["whole".to_owned()]));
+    }
 }

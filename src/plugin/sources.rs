@@ -50,23 +50,19 @@ impl Sources {
     /// Looks at the directories; true when something counts now that did not before.
     pub(super) fn look(&mut self, at_once: bool, haste: Haste) -> bool {
         let Self { workshop, config, shelf, .. } = self;
-        let look = Look {
-            dirs: &config.dirs,
-            size_max: config.component_size_max.get(),
-            allows_shared: config.allow_shared_dirs,
-            at_once,
-        };
-        let has_changed = shelf.look(look, |path, sha256, bytes| {
-            if stock::is_one(bytes) {
-                return Ok(Found::Embedded);
-            }
-            // Before anything of it runs.
-            expect(config, path, sha256)?;
-            examine(workshop, config, haste, bytes).map(Found::Component)
-        });
+        let find = |path: &Path, sha256, bytes: &[u8]| find(workshop, config, haste, (path, sha256, bytes));
+        let has_changed = shelf.look(how(config, at_once), find);
         self.memory.ledger.heed_contents(|path| self.shelf.file(path)?.sha256());
         self.load_pinned(haste);
         has_changed
+    }
+
+    /// Makes ready what the next look may find whole; true when there was something.
+    pub(super) fn foresee(&mut self) -> bool {
+        let Self { workshop, config, shelf, .. } = self;
+        shelf.foresee(how(config, false), |path, sha256, bytes| {
+            find(workshop, config, Haste::Quiet, (path, sha256, bytes))
+        })
     }
 
     /// Makes ready what files are used with whatever they hold.
@@ -189,6 +185,31 @@ pub(super) fn make_absolute(config: &mut PluginsConfig) {
     for dir in &mut config.dirs {
         *dir = std::path::absolute(&dir).unwrap_or_else(|_| dir.clone());
     }
+}
+
+/// How the directories are looked at.
+fn how(config: &PluginsConfig, at_once: bool) -> Look<'_> {
+    Look {
+        dirs: &config.dirs,
+        size_max: config.component_size_max.get(),
+        allows_shared: config.allow_shared_dirs,
+        at_once,
+    }
+}
+
+/// What the bytes of a file are.
+fn find(
+    workshop: &Workshop,
+    config: &PluginsConfig,
+    haste: Haste,
+    (path, sha256, bytes): (&Path, Sha256, &[u8]),
+) -> Result<Found, RejectReason> {
+    if stock::is_one(bytes) {
+        return Ok(Found::Embedded);
+    }
+    // Before anything of it runs.
+    expect(config, path, sha256)?;
+    examine(workshop, config, haste, bytes).map(Found::Component)
 }
 
 /// Compiles bytes and asks for their manifest, whatever that does.

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::reload::{Reloaded, Reloader};
+use crate::clock::{Clock, SystemClock};
 
 /// How willingly the thread that compiles yields to others.
 const NICENESS: i32 = 10;
@@ -31,11 +32,18 @@ impl Watch {
         let run = move || {
             // Compiling can wait, requests cannot. Not worth more than a try.
             let _ = rustix::process::setpriority_process(None, NICENESS);
-            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            let clock = SystemClock::default();
+            let mut pause = interval;
+            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let looked = reloader.lock().unwrap_or_else(PoisonError::into_inner).look();
                 if let Reloaded::Generation(_) = looked {
                     changed();
                 }
+                // A file settles while what it holds is made ready.
+                let began = clock.monotonic();
+                let foresaw = reloader.lock().unwrap_or_else(PoisonError::into_inner).foresee();
+                let spent = if foresaw { clock.monotonic() - began } else { Duration::ZERO };
+                pause = interval.saturating_sub(spent);
             }
         };
         let thread = std::thread::Builder::new().name("plugins".to_owned()).spawn(run)?;
