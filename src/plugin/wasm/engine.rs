@@ -171,6 +171,9 @@ fn configuration(fuel: Fuel) -> Config {
         .epoch_interruption(true)
         .consume_fuel(fuel.is_counted())
         .max_wasm_stack(WASM_STACK_MAX)
+        // Nobody is shown where in a guest it trapped, so neither traps nor compiled code pay for that.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false)
         // Guests are small and instances many: a few pages each instead of 4 GiB of address space.
         .memory_reservation(1 << 20)
         .memory_reservation_for_growth(1 << 20)
