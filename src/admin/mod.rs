@@ -165,6 +165,6 @@ fn not_ready(sources: &Sources) -> Vec<String> {
     let now = now(sources);
     let catalogue = sources.generations.current();
     let out = catalogue.plugins().iter().filter(|plugin| plugin.is_embedded() && plugin.repute.out(now).is_some());
-    let out = out.map(|plugin| format!("plugins: {} is taken out, because it failed call after call", plugin.name));
+    let out = out.map(|plugin| format!("plugins: {} is taken out, because it failed too often", plugin.name));
     readiness.into_iter().map(|readiness| readiness.to_string()).chain(out).collect()
 }

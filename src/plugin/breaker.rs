@@ -1,4 +1,4 @@
-//! Takes a plugin out that fails call after call, and tries it again later.
+//! Takes a plugin out that fails call after call, or hundreds of times in a second, and tries it again later.
 //!
 //! A breaker belongs to one plugin and is shared by all threads. What it costs a plugin that is well is one load for
 //! each call.
@@ -8,7 +8,10 @@
 //! * While a plugin is out, at most one call enters it in each pause: the trial. Only a trial brings it back.
 //! * A pause is twice as long as the one before, if the plugin has not been well for as long as that one lasted.
 //! * How a call went that began before the plugin was taken out changes nothing any more.
+//! * Failures that are not in a row take it out only if they are at least half of its calls: who finds a request that
+//!   fails must not be able to take a plugin from all others who ask it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,11 +19,16 @@ use std::time::Duration;
 /// What `in_a_row` is while the plugin is out.
 const OUT: u32 = u32::MAX;
 
+/// In which failures are counted that are not in a row.
+const WINDOW: Duration = Duration::from_secs(1);
+
 /// When a plugin is taken out, and for how long.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct BreakerTerms {
     /// So many failures in a row take it out; with 0, none do.
     pub(crate) failures_max: u32,
+    /// So many in a second do, if they are half of its calls or more; with 0, none do.
+    pub(crate) failures_per_second_max: u32,
     /// The first pause.
     pub(crate) retry_after: Duration,
     /// The longest.
@@ -44,6 +52,43 @@ struct Pauses {
     back_since: Option<Duration>,
     /// Why the last call failed that counted.
     why: &'static str,
+    window: Window,
+}
+
+/// The failures of a second.
+#[derive(Debug, Default)]
+struct Window {
+    /// When the first of them was; none before there was one.
+    began: Option<Duration>,
+    /// How many calls there had been until then.
+    calls_before: u64,
+    failures: u32,
+}
+
+/// When a call failed.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) now: Duration,
+    /// How many calls of the plugin there have been until then. It is not asked for each.
+    pub(crate) calls: &'a dyn Fn() -> u64,
+}
+
+/// Why a plugin is taken out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Offence {
+    /// It failed so many times in a row.
+    InARow(u32),
+    /// Within a second so many calls failed, of so many.
+    InASecond(u32, u64),
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InARow(failures) => write!(f, "it failed {failures} times in a row"),
+            Self::InASecond(failures, calls) => write!(f, "{failures} of {calls} calls failed within a second"),
+        }
+    }
 }
 
 /// The right to one call.
@@ -60,8 +105,8 @@ pub(crate) enum Pass {
 pub(crate) enum Verdict {
     /// It may go on.
     Stays,
-    /// It is taken out for so long, after so many failures in a row.
-    TakenOut(Duration, u32),
+    /// It is taken out for so long.
+    TakenOut(Duration, Offence),
     /// It stays out for so long.
     StaysOut(Duration),
 }
@@ -112,7 +157,8 @@ impl Breaker {
     }
 
     /// The call failed.
-    pub(crate) fn failed(&self, pass: Pass, terms: BreakerTerms, now: Duration, why: &'static str) -> Verdict {
+    pub(crate) fn failed(&self, pass: Pass, terms: BreakerTerms, at: Moment<'_>, why: &'static str) -> Verdict {
+        let now = at.now;
         let mut pauses = self.pauses();
         let failures = self.in_a_row.load(Relaxed);
         match pass {
@@ -126,16 +172,20 @@ impl Breaker {
             _ => {
                 let failures = failures.saturating_add(1).min(OUT - 1);
                 pauses.why = why;
-                if terms.failures_max == 0 || failures < terms.failures_max {
+                let is_over = terms.failures_max > 0 && failures >= terms.failures_max;
+                let in_a_row = is_over.then_some(Offence::InARow(failures));
+                let in_a_second = pauses.window.another(terms.failures_per_second_max, at);
+                let Some(offence) = in_a_row.or(in_a_second) else {
                     self.in_a_row.store(failures, Relaxed);
                     return Verdict::Stays;
-                }
+                };
+                pauses.window = Window::default();
                 let last = pauses.last;
                 let is_relapse = pauses.back_since.is_some_and(|since| now.saturating_sub(since) < last);
                 let pause = pauses.next(terms, is_relapse);
                 self.retry_at.store(nanos(now + pause), Relaxed);
                 self.in_a_row.store(OUT, Relaxed);
-                Verdict::TakenOut(pause, failures)
+                Verdict::TakenOut(pause, offence)
             }
         }
     }
@@ -176,6 +226,25 @@ impl Pauses {
     }
 }
 
+impl Window {
+    /// One more; with these, is it enough?
+    fn another(&mut self, max: u32, at: Moment<'_>) -> Option<Offence> {
+        if max == 0 {
+            return None;
+        }
+        if self.began.is_none_or(|began| at.now.saturating_sub(began) >= WINDOW) {
+            let calls_before = (at.calls)().saturating_sub(1);
+            *self = Self { began: Some(at.now), calls_before, failures: 0 };
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < max {
+            return None;
+        }
+        let calls = (at.calls)().saturating_sub(self.calls_before);
+        (u64::from(self.failures) * 2 >= calls).then_some(Offence::InASecond(self.failures, calls))
+    }
+}
+
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -184,8 +253,12 @@ fn nanos(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const TERMS: BreakerTerms =
-        BreakerTerms { failures_max: 3, retry_after: Duration::from_secs(1), retry_after_max: Duration::from_secs(10) };
+    const TERMS: BreakerTerms = BreakerTerms {
+        failures_max: 3,
+        failures_per_second_max: 0,
+        retry_after: Duration::from_secs(1),
+        retry_after_max: Duration::from_secs(10),
+    };
 
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
@@ -193,7 +266,12 @@ mod tests {
 
     fn fail(breaker: &Breaker, now: Duration) -> Verdict {
         let pass = breaker.pass(|| now).expect("it may be entered");
-        breaker.failed(pass, TERMS, now, "it failed")
+        breaker.failed(pass, TERMS, at(now), "it failed")
+    }
+
+    /// Where nobody counts calls.
+    fn at(now: Duration) -> Moment<'static> {
+        Moment { now, calls: &|| 0 }
     }
 
     fn succeed(breaker: &Breaker, now: Duration) -> bool {
@@ -205,7 +283,7 @@ mod tests {
     fn out_at(now: Duration) -> Breaker {
         let breaker = Breaker::default();
         assert_eq!([fail(&breaker, now), fail(&breaker, now)], [Verdict::Stays; 2]);
-        assert_eq!(fail(&breaker, now), Verdict::TakenOut(secs(1), 3));
+        assert_eq!(fail(&breaker, now), Verdict::TakenOut(secs(1), Offence::InARow(3)));
         breaker
     }
 
@@ -248,10 +326,10 @@ mod tests {
         assert!(succeed(&breaker, now));
 
         let relapse = |now: Duration| [fail(&breaker, now), fail(&breaker, now), fail(&breaker, now)][2];
-        assert_eq!(relapse(now + secs(9)), Verdict::TakenOut(secs(10), 3));
+        assert_eq!(relapse(now + secs(9)), Verdict::TakenOut(secs(10), Offence::InARow(3)));
         now += secs(19);
         assert!(succeed(&breaker, now));
-        assert_eq!(relapse(now + secs(10)), Verdict::TakenOut(secs(1), 3));
+        assert_eq!(relapse(now + secs(10)), Verdict::TakenOut(secs(1), Offence::InARow(3)));
     }
 
     #[test]
@@ -265,7 +343,7 @@ mod tests {
 
         for pass in [early, later] {
             assert!(!breaker.went_well(pass, || secs(0)));
-            assert_eq!(breaker.failed(pass, TERMS, secs(0), "it failed"), Verdict::Stays);
+            assert_eq!(breaker.failed(pass, TERMS, at(secs(0)), "it failed"), Verdict::Stays);
         }
         assert!(breaker.is_out(|| secs(0)));
     }
@@ -277,7 +355,53 @@ mod tests {
 
         for _ in 0..1000 {
             let pass = breaker.pass(|| secs(0)).unwrap();
-            assert_eq!(breaker.failed(pass, terms, secs(0), "it failed"), Verdict::Stays);
+            assert_eq!(breaker.failed(pass, terms, at(secs(0)), "it failed"), Verdict::Stays);
         }
+    }
+
+    /// Calls in turn, of which so many fail and so many go well, until the plugin is taken out or time is over.
+    fn mixed(fails: u64, goes_well: u64, between: Duration, until: Duration) -> Option<(Offence, Duration)> {
+        let terms = BreakerTerms { failures_per_second_max: 10, ..TERMS };
+        let (breaker, mut now, mut calls) = (Breaker::default(), Duration::ZERO, 0);
+        while now < until {
+            for call in 0..fails + goes_well {
+                let pass = breaker.pass(|| now).expect("it may be entered");
+                calls += 1;
+                if call >= fails {
+                    breaker.went_well(pass, || now);
+                } else if let Verdict::TakenOut(_, offence) =
+                    breaker.failed(pass, terms, Moment { now, calls: &|| calls }, "it failed")
+                {
+                    return Some((offence, now));
+                }
+                now += between;
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn many_failures_in_a_second_take_a_plugin_out_as_well_if_they_are_half_of_its_calls() {
+        let millis = Duration::from_millis;
+
+        assert_eq!(mixed(2, 1, millis(1), secs(9)), Some((Offence::InASecond(10, 14), millis(13))));
+        assert_eq!(mixed(1, 1, millis(1), secs(9)), Some((Offence::InASecond(10, 19), millis(18))));
+        assert_eq!(mixed(1, 2, millis(1), secs(9)), None, "most are answered well");
+        assert_eq!(mixed(1, 1, millis(100), secs(60)), None, "five in a second");
+    }
+
+    #[test]
+    fn a_plugin_that_is_taken_out_for_many_failures_may_fail_again_when_it_is_back() {
+        let terms = BreakerTerms { failures_max: 0, failures_per_second_max: 3, ..TERMS };
+        let breaker = Breaker::default();
+        let fail = |now: Duration| {
+            let pass = breaker.pass(|| now).expect("it may be entered");
+            breaker.failed(pass, terms, at(now), "it failed")
+        };
+        assert_eq!([fail(secs(0)), fail(secs(0))], [Verdict::Stays; 2]);
+        assert_eq!(fail(secs(0)), Verdict::TakenOut(secs(1), Offence::InASecond(3, 0)));
+        assert!(succeed(&breaker, secs(1)));
+
+        assert_eq!([fail(secs(1)), fail(secs(1))], [Verdict::Stays; 2]);
     }
 }

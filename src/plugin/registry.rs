@@ -263,7 +263,7 @@ impl Plugin {
     pub(super) fn trouble(&self, now: Duration) -> Option<String> {
         let out = self.repute.out(now).map(|(why, left)| {
             let left = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
-            format!("it is taken out, because call after call {why}; it is tried again in {left:?}")
+            format!("it is taken out, because too often {why}; it is tried again in {left:?}")
         });
         let impure = || "its replies are not remembered, because it is not as pure as it promises".to_owned();
         out.or_else(|| (!self.repute.is_trusted()).then(impure))
@@ -347,6 +347,7 @@ impl Rights {
             host_calls_max: self.limits.host_calls_max,
             breaker: BreakerTerms {
                 failures_max: self.limits.failures_max,
+                failures_per_second_max: self.limits.failures_per_second_max,
                 retry_after: plugins.retry_after,
                 retry_after_max: plugins.retry_after_max,
             },

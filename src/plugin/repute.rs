@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::breaker::{Breaker, BreakerTerms, Pass, Verdict};
+use super::breaker::{Breaker, BreakerTerms, Moment, Pass, Verdict};
 
 /// The reputes of all plugins of a server.
 #[derive(Debug, Default)]
@@ -64,8 +64,8 @@ impl Repute {
     }
 
     /// The call failed, for this reason.
-    pub(crate) fn failed(&self, entrance: Entrance, terms: BreakerTerms, now: Duration, why: &'static str) -> Verdict {
-        let verdict = self.breaker.failed(entrance.pass, terms, now, why);
+    pub(crate) fn failed(&self, entrance: Entrance, terms: BreakerTerms, at: Moment<'_>, why: &'static str) -> Verdict {
+        let verdict = self.breaker.failed(entrance.pass, terms, at, why);
         if let Verdict::TakenOut(..) = verdict {
             self.changed();
         }
@@ -109,8 +109,12 @@ impl Repute {
 mod tests {
     use super::*;
 
-    const TERMS: BreakerTerms =
-        BreakerTerms { failures_max: 1, retry_after: Duration::ZERO, retry_after_max: Duration::ZERO };
+    const TERMS: BreakerTerms = BreakerTerms {
+        failures_max: 1,
+        failures_per_second_max: 0,
+        retry_after: Duration::ZERO,
+        retry_after_max: Duration::ZERO,
+    };
 
     #[test]
     fn whatever_changes_the_repute_of_a_plugin_gives_it_a_version_that_none_had() {
@@ -125,7 +129,7 @@ mod tests {
         };
 
         let entrance = one.enter(now).unwrap();
-        one.failed(entrance, TERMS, now(), "it failed");
+        one.failed(entrance, TERMS, Moment { now: now(), calls: &|| 1 }, "it failed");
         look();
         assert!(other.distrust());
         let trial = one.enter(now).unwrap();

@@ -106,6 +106,7 @@ impl Workbench {
         // What is tried stays in use whatever it does.
         config.plugins.rollback_failures = 0;
         config.plugins.failures_max = 0;
+        config.plugins.failures_per_second_max = 0;
         // Each request is to reach its plugin.
         config.memo.size = ByteSize::new(0);
         // Upstreams would be asked over the network.

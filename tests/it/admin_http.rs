@@ -257,12 +257,12 @@ fn a_plugin_that_is_taken_out_is_told_by_the_list_and_the_metrics_and_one_of_the
     let list: serde_json::Value = serde_json::from_str(&list).expect("it is JSON");
     let all = list["plugins"].as_array().expect("a list");
     let trouble = all.iter().filter_map(|one| Some((one["name"].as_str()?, one["trouble"].as_str()?)));
-    let told = "it is taken out, because call after call it failed; it is tried again in 1s";
+    let told = "it is taken out, because too often it failed; it is tried again in 1s";
     assert_eq!(trouble.collect::<Vec<_>>(), [("misbehaving", told)]);
 
     five_times(&mut client, Ask::new(206));
     let (status, why) = get(&server, "/readyz");
-    assert_eq!((status, &*why), (503, "not ready: plugins: topics is taken out, because it failed call after call\n"));
+    assert_eq!((status, &*why), (503, "not ready: plugins: topics is taken out, because it failed too often\n"));
     server.clock.advance(Duration::from_secs(1));
     assert_eq!(client.ask(Ask::new(9100).field("how", "not-at-all")).code, 0);
     assert_eq!(value(&get(&server, "/metrics").1, "fingerpost_plugin_out{plugin=\"misbehaving\"}"), 0.0);

@@ -10,7 +10,7 @@ use fingerpost::remoting::Command;
 use crate::guests::{allow, component, drop_in, drop_in_bytes, log, register, with_manifest, with_section};
 use crate::harness::{Ask, Client, Server};
 
-const OUT: &str = "it is taken out for a while, because call after call it failed";
+const OUT: &str = "it is taken out for a while, because too often it failed";
 const FAILURES_MAX: usize = 5;
 
 /// A server for which no time passes, with a broker that has the topic `T`.
@@ -80,6 +80,27 @@ fn a_plugin_that_fails_call_after_call_is_taken_out_and_tried_again_later() {
     assert_eq!(client.ask(well()).code, 0);
     assert_eq!(client.ask(ask(9100, "panic")).code, 2);
     assert_eq!(client.ask(well()).code, 0, "one failure is none too many");
+}
+
+#[test]
+fn a_plugin_that_fails_often_but_never_call_after_call_is_taken_out_if_that_is_half_of_its_calls() {
+    let (server, _broker) = start(|_, home| drop_in(home, "misbehaving"));
+    let mut client = server.client();
+    let refusal = format!("plugin misbehaving is unavailable: {OUT}");
+
+    for _ in 0..60 {
+        assert_eq!(remark(&client.ask(ask(9100, "panic"))), "plugin misbehaving is unavailable: it failed");
+        assert_eq!([(); 2].map(|()| client.ask(ask(9100, "not-at-all")).code), [0; 2], "most go well");
+    }
+    server.clock.advance(Duration::from_secs(1));
+    for _ in 0..99 {
+        assert_eq!(remark(&client.ask(ask(9100, "panic"))), "plugin misbehaving is unavailable: it failed");
+        assert_eq!(client.ask(ask(9100, "not-at-all")).code, 0);
+    }
+    assert_eq!(remark(&client.ask(ask(9100, "panic"))), "plugin misbehaving is unavailable: it failed", "the 100th");
+
+    assert_eq!(remark(&client.ask(ask(9100, "not-at-all"))), refusal);
+    assert!(!log().lines(&["plugin=misbehaving", "100 of 199 calls failed within a second"]).is_empty());
 }
 
 #[test]

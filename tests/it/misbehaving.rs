@@ -17,7 +17,7 @@ fn start() -> (Server, Client) {
         config.net.lane_threads = 1;
         small_limits(config);
         // However often it fails.
-        config.plugins.failures_max = 0;
+        (config.plugins.failures_max, config.plugins.failures_per_second_max) = (0, 0);
         drop_in(home, "misbehaving");
     });
     let mut broker = server.client();
@@ -276,6 +276,7 @@ fn a_misbehaving_plugin_of_any_kind_never_changes_another_plugins_answers() {
             small_limits(config);
             config.plugins.worker_deadline = Duration::from_millis(50);
             config.plugins.failures_max = failures_max;
+            config.plugins.failures_per_second_max *= failures_max.min(1);
             config.net.lane_threads = 3;
             for guest in ["misbehaving", "misbehaving-policy", "hello-processor", "stamp", "wasi-guest"] {
                 drop_in(home, guest);

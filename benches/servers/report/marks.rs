@@ -63,8 +63,8 @@ const MARKS: [(Mark, &str, &str); 16] = [
     ),
     (
         Traps,
-        "a plugin that traps at 10,000 calls/s, over as many requests that nobody answers: before it is taken out / after",
-        "at most a third of a core / nothing measurable",
+        "a plugin that traps at up to 10,000 calls/s: never taken out / answers one in five / fails all",
+        "others lose at most a third of a core / the same / nothing measurable",
     ),
     (Storm, "storm: 10 brokers x 1,000 topics and 900 clients at once", "at most half of Java's time"),
     (Kv, "KV puts, 16 clients", "at least 0.8 x the floor of 16 grouped fsyncing writers"),

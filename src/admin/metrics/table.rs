@@ -94,12 +94,7 @@ pub(super) const METRICS: [Metric; 56] = [
         &["plugin", "kind"],
         "Calls that failed, or cost the plugin its instance (`spent`).",
     ),
-    row(
-        "fingerpost_plugin_out",
-        Gauge,
-        &["plugin"],
-        "Whether the plugin is taken out, because it failed call after call.",
-    ),
+    row("fingerpost_plugin_out", Gauge, &["plugin"], "Whether the plugin is taken out, because it failed too often."),
     row(
         "fingerpost_plugin_distrusted",
         Gauge,

@@ -26,6 +26,8 @@ pub struct Limits {
     pub log_lines_max: u32,
     /// So many failures in a row take it out.
     pub failures_max: u32,
+    /// So many failures in a second do, if they are half of its calls or more.
+    pub failures_per_second_max: u32,
 }
 
 /// `limits` of one plugin: those that are others for it than for all.
@@ -50,6 +52,8 @@ pub struct OwnLimits {
     pub log_lines_max: Option<u32>,
     /// As [`Limits::failures_max`].
     pub failures_max: Option<u32>,
+    /// As [`Limits::failures_per_second_max`].
+    pub failures_per_second_max: Option<u32>,
 }
 
 impl Limits {
@@ -64,6 +68,7 @@ impl Limits {
             host_calls_max: plugins.host_calls_max,
             log_lines_max: plugins.log_lines_max,
             failures_max: plugins.failures_max,
+            failures_per_second_max: plugins.failures_per_second_max,
         }
     }
 }
@@ -79,6 +84,7 @@ impl From<Limits> for OwnLimits {
             host_calls_max: Some(limits.host_calls_max),
             log_lines_max: Some(limits.log_lines_max),
             failures_max: Some(limits.failures_max),
+            failures_per_second_max: Some(limits.failures_per_second_max),
         }
     }
 }
@@ -95,6 +101,7 @@ impl OwnLimits {
             host_calls_max: self.host_calls_max.unwrap_or(all.host_calls_max),
             log_lines_max: self.log_lines_max.unwrap_or(all.log_lines_max),
             failures_max: self.failures_max.unwrap_or(all.failures_max),
+            failures_per_second_max: self.failures_per_second_max.unwrap_or(all.failures_per_second_max),
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct PluginsConfig {
     pub log_lines_max: u32,
     /// So many failures in a row take a plugin out; with 0, none do.
     pub failures_max: u32,
+    /// So many failures in a second do, if they are half of its calls or more; with 0, none do.
+    pub failures_per_second_max: u32,
     /// Until a plugin that was taken out is tried again.
     #[serde(with = "humantime_serde")]
     pub retry_after: Duration,
@@ -90,6 +92,7 @@ impl Default for PluginsConfig {
             host_calls_max: 1_000_000,
             log_lines_max: 100,
             failures_max: 5,
+            failures_per_second_max: 100,
             retry_after: Duration::from_secs(1),
             retry_after_max: Duration::from_secs(60),
             files: BTreeMap::new(),

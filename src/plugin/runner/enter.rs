@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Runner, public_reason};
 use crate::config::Snapshot;
 use crate::memo::Fact;
-use crate::plugin::breaker::Verdict as Sentence;
+use crate::plugin::breaker::{Moment, Verdict as Sentence};
 use crate::plugin::glance::{Glance, Sight, Verdict};
 use crate::plugin::registry::Target;
 use crate::plugin::repute::Entrance;
@@ -162,11 +162,13 @@ impl Runner {
             Err(error) => error,
         };
         let terms = self.catalogue.terms(plugin).breaker;
-        match known.repute.failed(entrance, terms, self.core.clock.monotonic(), public_reason(error)) {
+        let calls = || known.place.map_or(0, |place| self.catalogue.tallies().sum(|tally| tally.calls(place)));
+        let at = Moment { now: self.core.clock.monotonic(), calls: &calls };
+        match known.repute.failed(entrance, terms, at, public_reason(error)) {
             Sentence::Stays => {}
-            Sentence::TakenOut(pause, failures) => tracing::error!(
-                plugin = %name, "the plugin is taken out for {pause:?}: it failed {failures} times in a row: {error}"
-            ),
+            Sentence::TakenOut(pause, offence) => {
+                tracing::error!(plugin = %name, "the plugin is taken out for {pause:?}: {offence}: {error}");
+            }
             Sentence::StaysOut(pause) => {
                 tracing::warn!(plugin = %name, "the plugin stays out for {pause:?}: it was tried again: {error}");
             }

@@ -349,7 +349,7 @@ fn public_reason(error: &CallError) -> &'static str {
 fn told_of(error: &CallError, plugin: &Plugin) -> String {
     match error {
         CallError::Out => {
-            format!("it is taken out for a while, because call after call {}", plugin.repute.last_failure())
+            format!("it is taken out for a while, because too often {}", plugin.repute.last_failure())
         }
         _ => public_reason(error).to_owned(),
     }
