@@ -51,7 +51,8 @@ pub(crate) struct Lane {
 }
 
 /// How many threads of the lane may be inside plugins that are not embedded: all but one, so that a plugin that loops
-/// until its deadline, called again and again, does not keep brokers from registering.
+/// until its deadline, called again and again, does not keep brokers from registering. The lane lets others wait for
+/// those, as far as it goes ([`LaneJob::is_guest`]).
 pub(crate) struct GuestSlots {
     free: AtomicUsize,
 }
@@ -83,6 +84,7 @@ pub(crate) struct LaneRequest {
     /// How many who should have answered it failed.
     failed: usize,
     weight: usize,
+    is_guest: bool,
 }
 
 /// A smaller frame is copied on its way to the lane, because it would keep the whole read buffer of the worker alive.
@@ -98,14 +100,20 @@ impl LaneRequest {
     ) -> Result<Self, FrameError> {
         let weight = frame.len();
         let command = if weight < FRAME_KEPT_MIN { Command::decode(Bytes::copy_from_slice(&frame))? } else { command };
+        let target = catalogue.target(command.code).and_then(|target| target.line().nth(failed));
+        let is_guest = target.is_some_and(|target| !target.is_embedded);
         let request = Request { command, caller: caller.clone() };
-        Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), failed, weight })
+        Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), failed, weight, is_guest })
     }
 }
 
 impl LaneJob for LaneRequest {
     fn weight(&self) -> usize {
         self.weight
+    }
+
+    fn is_guest(&self) -> bool {
+        self.is_guest
     }
 }
 

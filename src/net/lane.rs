@@ -3,6 +3,9 @@
 //! Connections take turns: whoever had one goes to the back. A job whose connection has too many unsent replies waits,
 //! without a thread, until they have left or the connection has closed. The close of a connection is the last thing
 //! that is run for it, and only then is its place among the connections free again.
+//!
+//! Jobs of guests may take long, so all threads but one run them at a time. The others of them wait for that, without a
+//! thread: not too many, and not too long, and then they are run although there is no room, to be refused.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -11,6 +14,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -32,11 +36,22 @@ pub(super) struct Lane<J> {
     bytes_max: usize,
 }
 
+/// So many connections whose next job is a guest's may wait for each thread that runs such jobs.
+const GUESTS_WAITING_MAX: usize = 64;
+
+/// And so long. Whoever asked gives up after three seconds by default.
+const GUEST_WAITS: Duration = Duration::from_secs(2);
+
 struct State<J> {
     /// The connections that have something to run, and only those.
     queues: HashMap<ConnectionId, Queue<J>>,
     /// Those whose turn it is, in that order.
     ready: VecDeque<ConnectionId>,
+    /// Those whose next job is a guest's and waits for one to end, since when.
+    waiting: VecDeque<(ConnectionId, Instant)>,
+    /// How many jobs of guests are being run, and how many may be.
+    guests: usize,
+    guests_max: usize,
     /// How often its threads were asked to look around.
     looks: u64,
     /// The lane stops when nothing is left, or then.
@@ -48,6 +63,8 @@ struct Queue<J> {
     jobs: VecDeque<(J, Ticket)>,
     turn: Turn,
     closed: Option<Slot>,
+    /// Its next job is a guest's, and has waited.
+    has_waited: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,9 +72,11 @@ enum Turn {
     /// It stands in `ready`.
     Ready,
     /// A thread runs its job.
-    Running,
+    Running { guest: bool },
     /// It waits until its unsent replies have left.
     Blocked,
+    /// It stands in `waiting`.
+    Waiting,
 }
 
 /// What a lane thread does next.
@@ -89,8 +108,10 @@ impl<J: LaneJob> Lane<J> {
     pub(super) fn new(config: &NetConfig) -> Arc<Self> {
         // The semaphore hands out at most u32::MAX at once.
         let bytes_max = config.lane_bytes_total_max.get().min(u32::MAX as usize);
+        let (queues, ready, waiting, guests, looks, stop) = Default::default();
+        let guests_max = config.lane_threads.get() - 1;
         Arc::new(Self {
-            state: Mutex::new(State { queues: HashMap::new(), ready: VecDeque::new(), looks: 0, stop: None }),
+            state: Mutex::new(State { queues, ready, waiting, guests, guests_max, looks, stop }),
             work: Condvar::new(),
             bytes: Arc::new(Semaphore::new(bytes_max)),
             bytes_max,
@@ -153,9 +174,10 @@ impl<J: LaneJob> Lane<J> {
         match state.queues.entry(link.id) {
             Entry::Occupied(mut queue) => add(queue.get_mut()),
             Entry::Vacant(vacant) => {
-                let new = Queue { link: Arc::clone(link), jobs: VecDeque::new(), turn: Turn::Ready, closed: None };
-                add(vacant.insert(new));
-                state.ready.push_back(link.id);
+                let (link, jobs, closed, has_waited) = (Arc::clone(link), VecDeque::new(), None, false);
+                let id = link.id;
+                add(vacant.insert(Queue { link, jobs, turn: Turn::Ready, closed, has_waited }));
+                state.ready.push_back(id);
                 drop(state);
                 self.work.notify_one();
             }
@@ -205,21 +227,27 @@ impl<J: LaneJob> Lane<J> {
         let mut state = lock(&self.state);
         // Not there when the lane gave up waiting in between.
         let Some(queue) = state.queues.get_mut(&id) else { return };
+        let was_guest = queue.turn == Turn::Running { guest: true };
         if queue.jobs.is_empty() && queue.closed.is_none() {
             state.queues.remove(&id);
         } else {
             queue.turn = Turn::Ready;
             state.ready.push_back(id);
         }
-        if state.stop.is_some() && state.queues.is_empty() {
-            drop(state);
+        let more = if was_guest { state.guest_ended() } else { 0 };
+        let is_over = state.stop.is_some() && state.queues.is_empty();
+        drop(state);
+        if is_over || more > 1 {
             self.work.notify_all();
+        } else if more == 1 {
+            self.work.notify_one();
         }
     }
 
     fn abandon(&self, mut state: MutexGuard<'_, State<J>>) {
         let queues = std::mem::take(&mut state.queues);
         state.ready.clear();
+        state.waiting.clear();
         drop(state);
         if !queues.is_empty() {
             warn!(connections = queues.len(), "stopping without having run all jobs of the write lane");
@@ -278,20 +306,45 @@ impl<J> Work<J> {
     }
 }
 
-impl<J> State<J> {
+impl<J: LaneJob> State<J> {
+    /// A guest's job has ended: the next one may begin, and so do those that have waited for too long. Says how many.
+    fn guest_ended(&mut self) -> usize {
+        self.guests -= 1;
+        let mut begin = 0;
+        while let Some(&(id, since)) = self.waiting.front()
+            && (begin == 0 && self.guests < self.guests_max || since.elapsed() >= GUEST_WAITS)
+        {
+            self.waiting.pop_front();
+            let queue = self.queues.get_mut(&id).expect("whoever waits has a queue");
+            (queue.turn, queue.has_waited) = (Turn::Ready, true);
+            self.ready.push_back(id);
+            begin += 1;
+        }
+        begin
+    }
+
     fn next(&mut self) -> Option<Work<J>> {
         while let Some(id) = self.ready.pop_front() {
             let queue = self.queues.get_mut(&id).expect("whoever is ready has a queue");
             if queue.jobs.is_empty() {
                 let slot = queue.closed.take().expect("a queue without a job is there for its close");
-                queue.turn = Turn::Running;
+                queue.turn = Turn::Running { guest: false };
                 return Some(Work::Close(id, slot));
             }
             if queue.closed.is_none() && !queue.link.has_room_or_call() {
                 queue.turn = Turn::Blocked;
                 continue;
             }
-            queue.turn = Turn::Running;
+            let guest = queue.jobs.front().is_some_and(|(job, _)| job.is_guest());
+            let is_full = self.guests >= self.guests_max;
+            let has_room = self.waiting.len() < self.guests_max * GUESTS_WAITING_MAX;
+            if guest && is_full && has_room && !queue.has_waited {
+                queue.turn = Turn::Waiting;
+                self.waiting.push_back((id, Instant::now()));
+                continue;
+            }
+            self.guests += usize::from(guest);
+            (queue.turn, queue.has_waited) = (Turn::Running { guest }, false);
             let (job, ticket) = queue.jobs.pop_front().expect("it was not empty");
             return Some(Work::Job(id, Arc::clone(&queue.link), job, ticket));
         }

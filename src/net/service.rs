@@ -80,6 +80,11 @@ pub enum Occasion {
 pub trait LaneJob: Send + 'static {
     /// The bytes it holds while it waits.
     fn weight(&self) -> usize;
+
+    /// Whether others have written what it runs, so that it may take long: one thread never runs such a job.
+    fn is_guest(&self) -> bool {
+        false
+    }
 }
 
 /// Runs jobs. Each lane thread makes its own, on its own thread.

@@ -54,6 +54,25 @@ fn a_component_in_a_plugins_directory_answers_its_request_code() {
 }
 
 #[test]
+fn clients_that_ask_the_same_plugin_at_once_are_all_answered() {
+    // One thread of the lane may be inside plugins of files.
+    let server = Server::start_with(|config, home| {
+        config.net.lane_threads = 2;
+        drop_in(home, "hello-processor");
+    });
+    let mut clients: Vec<_> = (0..16).map(|_| server.client()).collect();
+
+    let ask = |client: &mut Client| [(); 20].map(|()| client.send(&Ask::new(9001).field("name", "Ada")));
+    let asked: Vec<_> = clients.iter_mut().map(ask).collect();
+
+    for (client, opaques) in clients.iter_mut().zip(asked) {
+        for reply in client.receive_all(&opaques) {
+            assert_eq!((reply.code, remark(&reply)), (0, ""));
+        }
+    }
+}
+
+#[test]
 fn without_the_component_its_request_code_is_unknown() {
     let server = Server::start();
 

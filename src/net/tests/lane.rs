@@ -43,6 +43,53 @@ fn two_connections_run_in_parallel() {
 }
 
 #[test]
+fn jobs_of_guests_wait_for_one_another_and_leave_a_thread_to_the_others() {
+    let toy = Toy::start(NetConfig { lane_threads: NonZeroUsize::new(3).unwrap(), ..config() });
+    let mut guests: Vec<_> = (1..=4).map(|_| toy.connect()).collect();
+    for (number, guest) in (1..).zip(&mut guests) {
+        guest.send(&frame(number, b'G', b""));
+        guest.ping_behind();
+    }
+    let running = |events: &[Event]| {
+        let count = |is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+        count(|event| matches!(event, Event::Began(_, 1..=4))) - count(|event| matches!(event, Event::Ended(_, 1..=4)))
+    };
+    toy.journal.wait(|events| running(events) == 2);
+
+    let mut other = toy.connect();
+    other.send(&(100..110).flat_map(|number| frame(number, b'l', b"")).collect::<Vec<_>>());
+    assert_eq!(other.receive_numbers(10), (100..110).collect::<Vec<_>>());
+    toy.gate.open(4);
+
+    for (number, guest) in (1..).zip(&mut guests) {
+        assert_eq!(guest.receive_numbers(1), [number]);
+    }
+    let events = toy.journal.wait(|_| true);
+    assert!((1..=events.len()).all(|until| running(&events[..until]) <= 2), "{events:?}");
+    toy.stop();
+}
+
+#[test]
+fn beyond_what_may_wait_jobs_of_guests_are_run_to_be_refused() {
+    // Two threads: one job runs, so many wait, and the one beyond those is run at once.
+    let toy = Toy::start(NetConfig { lane_threads: NonZeroUsize::new(2).unwrap(), ..config() });
+    let mut peers: Vec<_> = (0..66).map(|_| toy.connect()).collect();
+    for (number, peer) in (0..).zip(&mut peers) {
+        peer.send(&frame(number, b'G', b""));
+        peer.ping_behind();
+    }
+
+    let began = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::Began(..))).count();
+    let events = toy.journal.wait(|events| began(events) == 2);
+    assert!(events.iter().any(|event| matches!(event, Event::Began(_, 65))));
+    toy.gate.open(66);
+    for (number, peer) in (0..).zip(&mut peers) {
+        assert_eq!(peer.receive_numbers(1), [number]);
+    }
+    toy.stop();
+}
+
+#[test]
 fn a_connection_with_many_jobs_lets_others_have_their_turn() {
     let toy = Toy::start(NetConfig { lane_threads: NonZeroUsize::MIN, ..config() });
     let (mut busy, mut other) = (toy.connect(), toy.connect());
