@@ -5,7 +5,8 @@
 //! same sources (`plugins/build --check` leaves them in `target/guest/rebuilt`): every test then runs on a server that
 //! embeds those, in the very place of the committed ones.
 //!
-//! It also has the linker keep one of functions that are the same instructions, which is 3 % of the binary.
+//! It also has the linker keep one of functions that are the same instructions, which is 3 % of the binary, and write
+//! briefly which addresses the loader has to move, which is 7 %.
 
 use std::env;
 use std::fs;
@@ -35,12 +36,12 @@ fn main() {
     };
     println!("cargo:rustc-env=FINGERPOST_EMBEDDED_GUESTS={}", dir.display());
     pack(&here);
-    fold_functions();
+    shrink();
 }
 
 /// Where Rust links with an lld of its own, as rustup's does here, and nobody says otherwise: other linkers may not know
-/// the option.
-fn fold_functions() {
+/// the options.
+fn shrink() {
     let variable = |name: &str| env::var(name).unwrap_or_default();
     let target = variable("TARGET");
     let is_usual = variable("HOST") == target
@@ -49,7 +50,19 @@ fn fold_functions() {
         && !variable("CARGO_ENCODED_RUSTFLAGS").contains("link");
     if is_usual && has_lld(&target) == Some(true) {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+        if has_new_loader() {
+            println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        }
     }
+}
+
+/// Whether programs are loaded here by a glibc that knows packed relocations, as those since 2.36 do. An older one
+/// would refuse the binary and name `GLIBC_ABI_DT_RELR`.
+fn has_new_loader() -> bool {
+    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    let version = output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+    let mut numbers = version.trim().trim_start_matches("glibc ").split('.').map(|number| number.parse::<u32>());
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (2, 36))
 }
 
 /// None when Rust does not say where it is.
