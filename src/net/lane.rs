@@ -49,7 +49,7 @@ struct State<J> {
     ready: VecDeque<ConnectionId>,
     /// Those whose next job is a guest's and waits for one to end, since when.
     waiting: VecDeque<(ConnectionId, Instant)>,
-    /// How many jobs of guests are being run, and how many may be.
+    /// How many jobs of guests are being run or have a place for that, and how many may be.
     guests: usize,
     guests_max: usize,
     /// How often its threads were asked to look around.
@@ -63,8 +63,18 @@ struct Queue<J> {
     jobs: VecDeque<(J, Ticket)>,
     turn: Turn,
     closed: Option<Slot>,
-    /// Its next job is a guest's, and has waited.
-    has_waited: bool,
+    place: Place,
+}
+
+/// Where the next job of a connection stands, if it is a guest's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// It has to wait if there is no room.
+    None,
+    /// It has waited, and is counted among those that are run.
+    Given,
+    /// It has waited for as long as it may.
+    Late,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -174,9 +184,9 @@ impl<J: LaneJob> Lane<J> {
         match state.queues.entry(link.id) {
             Entry::Occupied(mut queue) => add(queue.get_mut()),
             Entry::Vacant(vacant) => {
-                let (link, jobs, closed, has_waited) = (Arc::clone(link), VecDeque::new(), None, false);
+                let (link, jobs, closed, place) = (Arc::clone(link), VecDeque::new(), None, Place::None);
                 let id = link.id;
-                add(vacant.insert(Queue { link, jobs, turn: Turn::Ready, closed, has_waited }));
+                add(vacant.insert(Queue { link, jobs, turn: Turn::Ready, closed, place }));
                 state.ready.push_back(id);
                 drop(state);
                 self.work.notify_one();
@@ -311,12 +321,15 @@ impl<J: LaneJob> State<J> {
     fn guest_ended(&mut self) -> usize {
         self.guests -= 1;
         let mut begin = 0;
-        while let Some(&(id, since)) = self.waiting.front()
-            && (begin == 0 && self.guests < self.guests_max || since.elapsed() >= GUEST_WAITS)
-        {
+        while let Some(&(id, since)) = self.waiting.front() {
+            let place = if self.guests < self.guests_max { Place::Given } else { Place::Late };
+            if place == Place::Late && since.elapsed() < GUEST_WAITS {
+                break;
+            }
+            self.guests += usize::from(place == Place::Given);
             self.waiting.pop_front();
             let queue = self.queues.get_mut(&id).expect("whoever waits has a queue");
-            (queue.turn, queue.has_waited) = (Turn::Ready, true);
+            (queue.turn, queue.place) = (Turn::Ready, place);
             self.ready.push_back(id);
             begin += 1;
         }
@@ -333,18 +346,21 @@ impl<J: LaneJob> State<J> {
             }
             if queue.closed.is_none() && !queue.link.has_room_or_call() {
                 queue.turn = Turn::Blocked;
+                if std::mem::replace(&mut queue.place, Place::None) == Place::Given {
+                    self.guest_ended();
+                }
                 continue;
             }
             let guest = queue.jobs.front().is_some_and(|(job, _)| job.is_guest());
             let is_full = self.guests >= self.guests_max;
             let has_room = self.waiting.len() < self.guests_max * GUESTS_WAITING_MAX;
-            if guest && is_full && has_room && !queue.has_waited {
+            if guest && is_full && has_room && queue.place == Place::None {
                 queue.turn = Turn::Waiting;
                 self.waiting.push_back((id, Instant::now()));
                 continue;
             }
-            self.guests += usize::from(guest);
-            (queue.turn, queue.has_waited) = (Turn::Running { guest }, false);
+            self.guests += usize::from(guest && queue.place != Place::Given);
+            (queue.turn, queue.place) = (Turn::Running { guest }, Place::None);
             let (job, ticket) = queue.jobs.pop_front().expect("it was not empty");
             return Some(Work::Job(id, Arc::clone(&queue.link), job, ticket));
         }

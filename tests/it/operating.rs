@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fingerpost::config::{Config, Grant, Place, PluginFile, Sha256};
 use fingerpost::server::{Done, Order, OrderError, PluginState, PluginStatus, Reloaded};
@@ -92,6 +93,44 @@ fn a_plugin_goes_back_to_what_it_was_and_what_its_file_holds_waits() {
     assert!(refused(&server, Order::Rollback(hello())).contains("nothing else of it was in use before"));
     order(&server, Order::Enable(hello()));
     assert_eq!(greeting(&mut client), "moin , Ada");
+}
+
+#[test]
+fn rollbacks_under_load_lose_no_request_and_answer_none_with_what_was_neither_before_nor_after() {
+    let server = start();
+    greet(&server, &["salve", "servu"]);
+    let is_over = AtomicBool::new(false);
+
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut client, mut counts) = (server.client(), [0, 0]);
+                    while !is_over.load(Ordering::SeqCst) {
+                        let opaques = [(); 8].map(|()| client.send(&Ask::new(9001).field("name", "Ada")));
+                        for reply in client.receive_all(&opaques) {
+                            match reply.field("greeting").map(|greeting| &**greeting) {
+                                Some("salve, Ada") => counts[0] += 1,
+                                Some("servu, Ada") => counts[1] += 1,
+                                _ => panic!("{reply:?}"),
+                            }
+                        }
+                    }
+                    counts
+                })
+            })
+            .collect();
+        for _ in 0..10 {
+            order(&server, Order::Rollback(hello()));
+            assert_eq!(greeting(&mut server.client()), "salve, Ada");
+            order(&server, Order::Enable(hello()));
+            assert_eq!(greeting(&mut server.client()), "servu, Ada");
+        }
+        is_over.store(true, Ordering::SeqCst);
+        let counts: Vec<_> = asking.into_iter().map(|asking| asking.join().expect("it saw nothing wrong")).collect();
+        println!("{counts:?} were answered by the one and by the other");
+        assert!((0..2).all(|which| counts.iter().any(|counts| counts[which] > 0)), "{counts:?}");
+    });
 }
 
 #[test]
