@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use fingerpost::config::{Config, Grant, PluginFile};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::harness::{Ask, Client};
 
@@ -101,9 +104,10 @@ pub(crate) fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
         let log = Log::default();
-        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone());
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log.clone());
+        let filter = Targets::new().with_target("fingerpost", Level::INFO);
         // Another subscriber can only be there if some test set one up, and would leave this one deaf.
-        lines.with_env_filter(EnvFilter::new("fingerpost=info")).try_init().expect("nobody else listens");
+        tracing_subscriber::registry().with(lines).with(filter).try_init().expect("nobody else listens");
         log
     })
 }
