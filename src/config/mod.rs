@@ -26,6 +26,7 @@ mod parts;
 pub mod properties;
 mod settings;
 mod sha256;
+pub(crate) mod signing_key;
 mod suggest;
 mod units;
 
@@ -45,6 +46,7 @@ pub use parts::{
 };
 pub use settings::{Flag, Outcome, Refusal, Settings, Snapshot, Switches, UpdateError};
 pub use sha256::{Sha256, Sha256Error};
+pub use signing_key::{SigningKey, SigningKeyError};
 pub use suggest::nearest;
 pub use units::{ByteSize, HostPort, HostPortError, Place};
 

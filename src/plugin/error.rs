@@ -1,6 +1,7 @@
 //! Why a component is not used, and why a server does not start with the plugins that it has.
 
 use super::manifest::{Kind, ManifestError};
+use super::signature::SignatureError;
 use super::wasm::{CallError, PrepareError};
 use crate::config::Sha256;
 
@@ -21,6 +22,8 @@ pub(crate) enum RejectReason {
          you want, put its sha256 there"
     )]
     NotExpected { expected: Sha256, found: Sha256, file: String },
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error("looking at it made the server panic, which is a fault of the server; it goes on without this file")]

@@ -14,8 +14,8 @@ use super::ledger::Pin;
 use super::memory::Memory;
 use super::registry::Catalogue;
 use super::shelf::{Content, Found, Look, Shelf, Shelved};
-use super::stock;
 use super::wasm::Haste;
+use super::{signature, stock};
 use crate::config::{PluginsConfig, PoliciesConfig, Sha256};
 
 /// All of it.
@@ -209,6 +209,7 @@ fn find(
     }
     // Before anything of it runs.
     expect(config, path, sha256)?;
+    signature::check(&config.signed_by, path, bytes)?;
     examine(workshop, config, haste, bytes).map(Found::Component)
 }
 

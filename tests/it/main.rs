@@ -40,6 +40,7 @@ mod reload_doubts;
 mod reload_under_load;
 mod requests;
 mod route_watch;
+mod signed;
 mod simulator;
 mod startup;
 mod stock;

@@ -11,7 +11,8 @@ use crate::cli::exit;
 use crate::cli::words::{Given, Opt, value};
 use crate::config::{self, ByteSize, Config, Environment};
 use crate::plugin::{
-    Anatomy, Fuel, Inspection, Kind, Manifest, PluginState, PluginStatus, Run, place_of_file_is_shared, stock_names,
+    Anatomy, Fuel, Inspection, Kind, Manifest, PluginState, PluginStatus, Run, check_signature,
+    place_of_file_is_shared, stock_names,
 };
 use crate::workbench::{Plan, Workbench};
 
@@ -142,6 +143,11 @@ fn look_at_file(subject: &Subject, config: &Config, findings: &mut Findings) {
             format!("a server does not look at files with a name as {:?}", subject.file_name),
             &["in a plugins directory, it has to end in .wasm and must not begin with a dot"],
         );
+    }
+    match check_signature(&config.plugins.signed_by, &subject.path, &subject.bytes) {
+        Err(error) => findings.add(Severity::Error, error.to_string(), &[]),
+        Ok(()) if config.plugins.signed_by.is_empty() => {}
+        Ok(()) => findings.add(Severity::Good, "it is signed by one of `plugins.signed-by`", &[]),
     }
     match place_of_file_is_shared(&subject.path) {
         Ok(Some(why)) => findings.add(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::OwnLimits;
-use crate::config::{ByteSize, Grant, Place, Sha256, sha256};
+use crate::config::{ByteSize, Grant, Place, Sha256, SigningKey, sha256};
 
 /// `[plugins]`: where plugins come from, and what they may use.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -23,6 +23,8 @@ pub struct PluginsConfig {
     pub reload_interval: Duration,
     /// Whether directories and files that others may write are used.
     pub allow_shared_dirs: bool,
+    /// If there are any, a file is used only if one of these keys has signed it.
+    pub signed_by: Vec<SigningKey>,
     /// A larger file is refused unread.
     pub component_size_max: ByteSize,
     /// Embedded plugins, by name, that are not used.
@@ -77,6 +79,7 @@ impl Default for PluginsConfig {
             cache_dir: Place::Auto,
             reload_interval: Duration::from_millis(150),
             allow_shared_dirs: false,
+            signed_by: Vec::new(),
             component_size_max: ByteSize::mib(2),
             disabled: Vec::new(),
             worker_deadline: Duration::from_millis(50),

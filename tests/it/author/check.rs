@@ -115,6 +115,19 @@ fn one_that_is_larger_than_a_server_reads_is_told_the_setting() {
 }
 
 #[test]
+fn one_that_has_to_be_signed_is_told_how_and_works_but_for_that() {
+    let keys = include_str!("../../data/signatures/key.pub").trim();
+    let configuration = format!("[plugins]\ndirs = []\nsigned-by = [{keys:?}]\n");
+    let dir = directory(&[("namesrv.toml", configuration.as_bytes())]);
+
+    let checked = fingerpost(&["plugin", "check", &guest("hello-processor"), "--config", &path(&dir, "namesrv.toml")]);
+
+    assert_eq!(checked.code, 1);
+    assert!(checked.out.contains("it is not signed") && checked.out.contains("ssh-keygen -Y sign"), "{}", checked.out);
+    assert!(checked.out.contains("but for that, a server uses it"), "{}", checked.out);
+}
+
+#[test]
 fn what_a_component_is_made_of_is_shown_as_wit() {
     // What is frozen does not change.
     let frozen = |role: &str| format!("{}/tests/data/contract/0.1.0/{role}.wasm", env!("CARGO_MANIFEST_DIR"));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::error::RejectReason;
 use super::examine::Examined;
-use super::place;
+use super::{place, signature};
 use crate::config::Sha256;
 
 /// So many looks more read a file again although nothing seems to have changed: one that is written twice within a tick
@@ -95,6 +95,8 @@ pub(super) struct Stamp {
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+    /// The place, the size and the time of the signature beside it.
+    signature: Option<(u64, u64, i64, i64)>,
 }
 
 impl Stamp {
@@ -104,7 +106,13 @@ impl Stamp {
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+            signature: None,
         }
+    }
+
+    fn with_signature(self, path: &Path) -> Self {
+        let of = |metadata: Metadata| (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec());
+        Self { signature: fs::metadata(signature::path_of(path)).ok().map(of), ..self }
     }
 }
 
@@ -255,7 +263,7 @@ impl Shelved {
                 return self.is_bad(if is_dangling { "it is a link to nothing".to_owned() } else { reason() });
             }
         };
-        let stamp = Stamp::of(&metadata);
+        let stamp = Stamp::of(&metadata).with_signature(path);
         let has_settled = self.seen.replace(stamp) == Some(stamp);
         if !has_settled && !look.at_once {
             return false;
@@ -285,6 +293,10 @@ impl Shelved {
                 false
             }
             Ok((bytes, read)) => {
+                // The same bytes may be good with another signature.
+                if self.read.is_none_or(|before| before.signature != read.signature) && self.held().is_none() {
+                    self.sha256 = None;
+                }
                 self.read = Some(read);
                 self.holds(path, bytes, examine)
             }
@@ -423,78 +435,8 @@ fn read(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Stamp)> {
     if bytes.len() as u64 > size_max {
         return Err(io::Error::other("it has grown beyond what is allowed while it was read"));
     }
-    Ok((bytes, Stamp::of(&file.metadata()?)))
+    Ok((bytes, Stamp::of(&file.metadata()?).with_signature(path)))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    /// Looks, and returns whether something new counts and what was examined for that.
-    fn look(shelf: &mut Shelf, dir: &Path, foresees: bool) -> (bool, Vec<String>) {
-        let dirs = [dir.to_owned()];
-        let look = Look { dirs: &dirs, size_max: 100, allows_shared: false, at_once: false };
-        let mut examined = Vec::new();
-        let examine = |_: &Path, _, bytes: &[u8]| {
-            examined.push(String::from_utf8_lossy(bytes).into_owned());
-            if bytes.ends_with(b"whole") { Ok(Found::Embedded) } else { Err(RejectReason::Panicked) }
-        };
-        let did = if foresees { shelf.foresee(look, examine) } else { shelf.look(look, examine) };
-        (did, examined)
-    }
-
-    fn private_directory() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        dir
-    }
-
-    fn write(path: &Path, text: &str) {
-        fs::write(path, text).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    #[test]
-    fn what_a_file_holds_is_made_ready_while_it_settles_and_used_only_then() {
-        let (dir, mut shelf) = (private_directory(), Shelf::default());
-        let path = dir.path().join("a.wasm");
-        write(&path, "whole");
-
-        assert_eq!(look(&mut shelf, dir.path(), false), (false, vec![]));
-        assert_eq!(look(&mut shelf, dir.path(), true), (true, vec!["whole".to_owned()]));
-        assert!(matches!(shelf.file(&path).unwrap().content, Content::Arriving));
-        assert_eq!(look(&mut shelf, dir.path(), true), (false, vec![]), "once");
-        assert_eq!(look(&mut shelf, dir.path(), false), (true, vec![]), "it is ready");
-        assert!(matches!(shelf.file(&path).unwrap().content, Content::Embedded));
-        assert_eq!(look(&mut shelf, dir.path(), true), (false, vec![]), "nothing arrives");
-    }
-
-    #[test]
-    fn what_was_made_ready_of_a_file_that_was_not_whole_yet_counts_for_nothing() {
-        let (dir, mut shelf) = (private_directory(), Shelf::default());
-        let path = dir.path().join("a.wasm");
-        write(&path, "half");
-        look(&mut shelf, dir.path(), false);
-        assert_eq!(look(&mut shelf, dir.path(), true), (true, vec!["half".to_owned()]));
-
-        write(&path, "the whole");
-        assert_eq!(look(&mut shelf, dir.path(), false), (false, vec![]), "it has changed, and is not told to be bad");
-        assert_eq!(look(&mut shelf, dir.path(), true), (false, vec![]), "a copy that takes long is not read each time");
-        assert_eq!(look(&mut shelf, dir.path(), false), (true, vec!["the whole".to_owned()]));
-        assert!(matches!(shelf.file(&path).unwrap().content, Content::Embedded));
-    }
-
-    #[test]
-    fn what_was_made_ready_is_made_anew_when_the_operator_has_said_something_else() {
-        let (dir, mut shelf) = (private_directory(), Shelf::default());
-        write(&dir.path().join("a.wasm"), "whole");
-        look(&mut shelf, dir.path(), false);
-        look(&mut shelf, dir.path(), true);
-
-        shelf.doubt();
-
-        assert_eq!(look(&mut shelf, dir.path(), false), (true, vec!["whole".to_owned()]));
-    }
-}
+mod tests;
