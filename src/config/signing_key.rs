@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use sha2::Digest;
 
 /// The only kind of key that is taken.
 pub(crate) const KIND: &str = "ssh-ed25519";
@@ -73,11 +72,6 @@ pub(crate) fn key_of(mut blob: &[u8]) -> Option<[u8; 32]> {
     let is_ours = string(&mut blob)? == KIND.as_bytes();
     let key = string(&mut blob)?.try_into().ok()?;
     (is_ours && blob.is_empty()).then_some(key)
-}
-
-/// What `ssh-keygen -l` calls a key.
-pub(crate) fn fingerprint(blob: &[u8]) -> String {
-    format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(sha2::Sha256::digest(blob)))
 }
 
 /// Takes a string off: its length in four bytes, and so many more (RFC 4251).

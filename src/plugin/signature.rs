@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use sha2::Digest;
 
@@ -87,7 +87,7 @@ fn verify(keys: &[SigningKey], text: &str, bytes: &[u8], path: PathBuf) -> Resul
     }
     let key = signing_key::key_of(key_blob).ok_or(SignatureError::OtherKind)?;
     if keys.iter().all(|trusted| *trusted.bytes() != key) {
-        return Err(SignatureError::Stranger { fingerprint: signing_key::fingerprint(key_blob) });
+        return Err(SignatureError::Stranger { fingerprint: fingerprint(key_blob) });
     }
     let digest = match hash {
         b"sha512" => sha2::Sha512::digest(bytes).to_vec(),
@@ -104,6 +104,11 @@ fn verify(keys: &[SigningKey], text: &str, bytes: &[u8], path: PathBuf) -> Resul
     let bare = signing_key::string(&mut rest).filter(|_| kind == Some(signing_key::KIND.as_bytes()) && rest.is_empty());
     let bare = bare.ok_or_else(|| malformed("it holds no Ed25519 signature"))?;
     UnparsedPublicKey::new(&ED25519, key).verify(&signed, bare).map_err(|_| SignatureError::OtherContent)
+}
+
+/// What `ssh-keygen -l` calls a key.
+fn fingerprint(blob: &[u8]) -> String {
+    format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(sha2::Sha256::digest(blob)))
 }
 
 /// What stands between the first and the last line.

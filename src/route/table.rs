@@ -78,6 +78,7 @@ impl RouteTable {
     }
 
     /// Has `listener` called after each publication, by whoever published, so it must be quick. The first one stays.
+    #[cfg(feature = "server")]
     pub(crate) fn tell(&self, listener: impl Fn() + Send + Sync + 'static) {
         let _ = self.listener.0.set(Box::new(listener));
     }
