@@ -1,0 +1,5 @@
+//! Prints `fingerpost_plugin.h`.
+
+fn main() {
+    print!("{}", fingerpost_native::header());
+}
