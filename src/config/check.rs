@@ -1,6 +1,7 @@
 //! What types cannot refuse: ranges, and keys that contradict each other.
 
 use std::collections::BTreeSet;
+use std::env::consts::DLL_SUFFIX;
 use std::time::Duration;
 
 use super::{
@@ -182,12 +183,15 @@ fn plugins(config: &Config, wrong: &mut Vec<Complaint>) {
     }
     for (name, file) in &plugins.files {
         let text = match PluginFile::content_of(name) {
+            Some(_) if file.native => "means a content: `native` is for the name of a file",
             Some(_) if file.sha256.is_some() => "means a content already, so that `sha256` says it twice",
             Some(_) => continue,
             None if name.starts_with("sha256:") => "is not `sha256:` and 64 digits of 0-9 and a-f",
-            None if name.contains(['/', '\\']) || !name.ends_with(".wasm") => {
-                "is not the name of a .wasm file (without its directory), nor `sha256:` and the digest of a content"
+            None if name.contains(['/', '\\']) || !(name.ends_with(".wasm") || name.ends_with(DLL_SUFFIX)) => {
+                "is not the name of a .wasm file or a library (without its directory), nor `sha256:` and the digest of \
+                 a content"
             }
+            None if file.native && !name.ends_with(DLL_SUFFIX) => "is no library, so that `native` means nothing",
             None => continue,
         };
         wrong.push((format!("plugins.files.{name}"), format!("`plugins.files.\"{name}\"` {text}")));

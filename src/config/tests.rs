@@ -265,8 +265,12 @@ fn values_that_contradict_each_other_are_told_with_their_line() {
         ("[plugins]\nretry-after = '2m'", "2: `plugins.retry-after-max` is less than `plugins.retry-after`"),
         (
             "[plugins.files.'p/a.wasm']\noverride = true",
-            "1: `plugins.files.\"p/a.wasm\"` is not the name of a .wasm file (without its directory), nor `sha256:` and the \
-             digest of a content",
+            "1: `plugins.files.\"p/a.wasm\"` is not the name of a .wasm file or a library (without its directory), nor \
+             `sha256:` and the digest of a content",
+        ),
+        (
+            "[plugins.files.'a.so']\nnative = true\n[plugins.files.'a.wasm']\nnative = true",
+            "3: `plugins.files.\"a.wasm\"` is no library, so that `native` means nothing",
         ),
     ] {
         assert_eq!(refused(toml(text)), [problem], "{text}");

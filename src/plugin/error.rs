@@ -1,6 +1,7 @@
 //! Why a component is not used, and why a server does not start with the plugins that it has.
 
 use super::manifest::{Kind, ManifestError};
+use super::native::{self, LoadError};
 use super::signature::SignatureError;
 use super::wasm::{CallError, PrepareError};
 use crate::config::Sha256;
@@ -22,10 +23,19 @@ pub(crate) enum RejectReason {
          you want, put its sha256 there"
     )]
     NotExpected { expected: Sha256, found: Sha256, file: String },
+    #[error("it has more than the {} MiB that a native library may have", native::SIZE_MAX >> 20)]
+    LibraryTooLarge,
     #[error(transparent)]
     Signature(#[from] SignatureError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(
+        "it is a native library, which may do whatever this server may; to have it loaded, set `native = true` in \
+         [plugins.files.{0:?}]"
+    )]
+    NotNamed(String),
     #[error("looking at it made the server panic, which is a fault of the server; it goes on without this file")]
     Panicked,
     #[error("`describe` failed: {0}")]

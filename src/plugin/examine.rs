@@ -1,16 +1,20 @@
-//! From bytes to a component that can be used: compiled, linked, asked for its manifest, and believed in no word.
+//! From bytes to a plugin that can be used: compiled and linked, or loaded; asked for its manifest, and believed in no
+//! word.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::component::Component;
 
+use super::code::Prepared;
 use super::core::Core;
 use super::error::RejectReason;
 use super::manifest::{Condition, Kind, Manifest};
-use super::wasm::{Engine, Haste, InstanceParts, Prepared, SharedMemory};
+use super::native::Library;
+use super::wasm::{Engine, Haste, InstanceParts, SharedMemory};
 use crate::config::{Flag, Sha256};
 
-/// A component that could be used, whatever the operator says about it.
+/// A component or a library that could be used, whatever the operator says about it.
 pub(crate) struct Examined {
     pub(super) manifest: Manifest,
     pub(super) prepared: Prepared,
@@ -53,11 +57,23 @@ impl Examined {
         };
         let text = prepared.describe(nobody).map_err(RejectReason::Describe)?;
         let manifest = Manifest::parse(&text)?;
-        if manifest.kind != prepared.kind {
-            return Err(RejectReason::KindMismatch { manifest: manifest.kind, export: prepared.kind });
-        }
         if prepared.imports_wasi && prepared.kind == Kind::Policy {
             return Err(RejectReason::PolicyWithWasi);
+        }
+        Self::believe(manifest, Prepared::Component(prepared), digest)
+    }
+
+    /// Loads a native library: from here on, it may do whatever the server may.
+    pub(super) fn library(bytes: &[u8], private_dir: Option<&Path>) -> Result<Self, RejectReason> {
+        let (library, text) = Library::load(bytes, private_dir)?;
+        let manifest = Manifest::parse(&text)?;
+        let kind = manifest.kind;
+        Self::believe(manifest, Prepared::Library(library, kind), Sha256::of(bytes))
+    }
+
+    fn believe(manifest: Manifest, prepared: Prepared, digest: Sha256) -> Result<Self, RejectReason> {
+        if manifest.kind != prepared.kind() {
+            return Err(RejectReason::KindMismatch { manifest: manifest.kind, export: prepared.kind() });
         }
         if manifest.codes.iter().any(|entry| entry.glance.is_some()) != prepared.glances() {
             return Err(RejectReason::GlanceMismatch);

@@ -19,6 +19,7 @@ mod accounts;
 mod assembly;
 mod breaker;
 mod check;
+mod code;
 mod core;
 mod custom;
 mod draft;
@@ -34,6 +35,8 @@ mod ledger;
 mod listing;
 mod manifest;
 mod memory;
+#[allow(unsafe_code, reason = "what is native is reached through pointers; no other file of plugins has any")]
+mod native;
 mod operator;
 mod orders;
 mod pace;

@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use super::assembly::file_name;
 use super::breaker::BreakerTerms;
 use super::check::Check;
+use super::code::Prepared;
 use super::core::Core;
 use super::custom::Custom;
 use super::examine::Examined;
@@ -23,7 +24,7 @@ use super::manifest::{CodeEntry, Kind, Manifest, Run};
 use super::pace::Pace;
 use super::repute::{Repute, Reputes};
 use super::tally::Tallies;
-use super::wasm::{Engine, InstanceParts, LogBudget, Prepared, SharedMemory};
+use super::wasm::{Engine, InstanceParts, LogBudget, SharedMemory};
 use crate::config::{Grant, Limits, PluginFile, PluginsConfig, PolicyFailure, ProcessorFailure};
 use crate::notify::Form;
 
@@ -233,9 +234,9 @@ impl Plugin {
     }
 
     /// Whether a code that asks for a worker may have one. A plugin that is not embedded has to show that it is fast;
-    /// one that imports WASI may block, and never may.
+    /// one that may block, because it imports WASI or is native, never may.
     pub(crate) fn may_run_on_worker(&self) -> bool {
-        self.origin == Origin::Embedded || (!self.prepared.imports_wasi && self.pace.is_fast())
+        self.origin == Origin::Embedded || (!self.prepared.may_block() && self.pace.is_fast())
     }
 
     /// Whether somebody has to [`note`](Self::note_call) how long its calls take. For an embedded plugin nobody has,

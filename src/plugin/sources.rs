@@ -12,6 +12,7 @@ use super::error::{CatalogueError, RejectReason};
 use super::examine::Examined;
 use super::ledger::Pin;
 use super::memory::Memory;
+use super::native;
 use super::registry::Catalogue;
 use super::shelf::{Content, Found, Look, Shelf, Shelved};
 use super::wasm::Haste;
@@ -74,9 +75,10 @@ impl Sources {
             let held = shelved.and_then(|file| file.component_of(pin.sha256)).cloned().map(Ok);
             let known = || self.pinned.remove(&pin.sha256);
             let read = || {
-                let bytes = self.memory.content(pin.sha256, self.config.component_size_max.get());
                 let (workshop, config) = (&self.workshop, &self.config);
-                bytes.and_then(|bytes| examine(workshop, config, haste, &bytes).map_err(|reason| reason.to_string()))
+                may_be_loaded(config, path, pin.sha256).map_err(|reason| reason.to_string())?;
+                let bytes = self.memory.content(pin.sha256, size_max(config, path))?;
+                examine(workshop, config, haste, path, &bytes).map_err(|reason| reason.to_string())
             };
             let component = held.or_else(known).unwrap_or_else(read);
             loaded.insert(pin.sha256, component);
@@ -192,6 +194,7 @@ fn how(config: &PluginsConfig, at_once: bool) -> Look<'_> {
     Look {
         dirs: &config.dirs,
         size_max: config.component_size_max.get(),
+        files: &config.files,
         allows_shared: config.allow_shared_dirs,
         at_once,
     }
@@ -210,19 +213,40 @@ fn find(
     // Before anything of it runs.
     expect(config, path, sha256)?;
     signature::check(&config.signed_by, path, bytes)?;
-    examine(workshop, config, haste, bytes).map(Found::Component)
+    examine(workshop, config, haste, path, bytes).map(Found::Component)
 }
 
-/// Compiles bytes and asks for their manifest, whatever that does.
+/// The most that a file may hold.
+fn size_max(config: &PluginsConfig, path: &Path) -> u64 {
+    if native::is_library(path) { native::SIZE_MAX } else { config.component_size_max.get() }
+}
+
+/// Refuses a library that the operator does not name, or not with this content: to load it is to run it.
+fn may_be_loaded(config: &PluginsConfig, path: &Path, content: Sha256) -> Result<(), RejectReason> {
+    if !native::is_library(path) {
+        return Ok(());
+    }
+    let file = file_name(path);
+    match config.files.get(&file) {
+        Some(word) if word.native => expect(config, path, content),
+        _ => Err(RejectReason::NotNamed(file)),
+    }
+}
+
+/// Compiles or loads bytes and asks for their manifest, whatever that does.
 fn examine(
     workshop: &Workshop,
     config: &PluginsConfig,
     haste: Haste,
+    path: &Path,
     bytes: &[u8],
 ) -> Result<Arc<Examined>, RejectReason> {
     let memory_max = config.memory_max.as_usize();
-    let examine = || Examined::new(bytes, &workshop.engine, haste, &workshop.core, memory_max).map(Arc::new);
-    catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(RejectReason::Panicked))
+    let examine = || match native::is_library(path) {
+        true => Examined::library(bytes, config.cache_dir.path()),
+        false => Examined::new(bytes, &workshop.engine, haste, &workshop.core, memory_max),
+    };
+    catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(RejectReason::Panicked)).map(Arc::new)
 }
 
 /// Refuses a content that is not the one that the operator expects.

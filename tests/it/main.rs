@@ -27,6 +27,7 @@ mod large;
 mod liveness;
 mod memo;
 mod misbehaving;
+mod native;
 mod notices;
 mod operating;
 mod order;

@@ -254,6 +254,24 @@ fn the_wire_knows_no_brokers_and_the_tables_know_no_wire() {
 }
 
 #[test]
+fn what_the_compiler_cannot_check_is_in_the_files_made_for_it() {
+    const MADE_FOR_IT: [&str; 3] = ["src/plugin/native/", "plugins/native-abi/src/", "src/plugin/wasm/cache.rs"];
+    let mut broken = Vec::new();
+    let mut needed = BTreeSet::new();
+    for source in ["src", "plugins", "examples", "tests/guests", "benches"].into_iter().flat_map(sources) {
+        for (at, line) in source.code().filter(|(_, line)| words(line).any(|word| word == "unsafe")) {
+            match MADE_FOR_IT.iter().find(|place| source.path.starts_with(**place)) {
+                Some(place) => drop(needed.insert(place)),
+                None => broken.push(format!("{}:{at}: {}", source.path, line.trim())),
+            }
+        }
+    }
+
+    assert_none("`unsafe` is for native plugins and for loading compiled components", &broken);
+    assert_eq!(needed.len(), MADE_FOR_IT.len(), "a place without any");
+}
+
+#[test]
 fn every_stock_plugin_has_the_same_files_and_the_same_headings() {
     let embedded = fs::read_to_string(root().join("src/plugin/stock.rs")).expect("it is there");
     let lock = fs::read_to_string(root().join("plugins/plugins.lock")).expect("it is there");

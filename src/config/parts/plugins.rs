@@ -13,7 +13,8 @@ use crate::config::{ByteSize, Grant, Place, Sha256, SigningKey, sha256};
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PluginsConfig {
-    /// Directories whose `.wasm` files are plugins, for as long as they are there.
+    /// Directories whose `.wasm` files are plugins, for as long as they are there, and so are the native libraries that
+    /// `files` names.
     pub dirs: Vec<PathBuf>,
     /// Where compiled components are kept. `auto` is `fingerpost` in the user's cache directory, or nowhere without a
     /// home; with `none`, every start compiles.
@@ -112,6 +113,8 @@ pub struct PluginFile {
     /// a code that is answered already is rejected whole.
     #[serde(rename = "override")]
     pub overrides: bool,
+    /// Whether it is a native library that is to be loaded into this process, where nothing holds it.
+    pub native: bool,
     /// What it may write and reach.
     pub grants: BTreeSet<Grant>,
     /// Settings of its own: what it is told when it asks for a setting by one of these names.

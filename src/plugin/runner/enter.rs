@@ -6,12 +6,13 @@ use super::{Runner, public_reason};
 use crate::config::Snapshot;
 use crate::memo::Fact;
 use crate::plugin::breaker::{Moment, Verdict as Sentence};
+use crate::plugin::code::Instance;
 use crate::plugin::glance::{Glance, Sight, Verdict};
 use crate::plugin::registry::Target;
 use crate::plugin::repute::Entrance;
 use crate::plugin::request::Request;
 use crate::plugin::tally::Weight;
-use crate::plugin::wasm::{Allowance, Call, CallError, Handling, Instance, Part};
+use crate::plugin::wasm::{Allowance, Call, CallError, Handling, Part};
 use crate::remoting::Command;
 
 impl Runner {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::code::Instance;
 use super::core::Core;
 use super::draft::DraftBody;
 use super::encode;
@@ -25,7 +26,7 @@ use super::registry::{Catalogue, Plugin, Target};
 use super::request::Request;
 use super::tally::{Outcome, Tally};
 use super::waiting::Wish;
-use super::wasm::{CallError, Gauge, Handling, Instance};
+use super::wasm::{CallError, Gauge, Handling};
 use crate::memo::{Reads, Unfit};
 use crate::net::{Connection, LogLimit, Occasion};
 use crate::remoting::{Command, ResponseCode, SerializeType};

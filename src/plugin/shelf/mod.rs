@@ -19,10 +19,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::assembly::file_name;
 use super::error::RejectReason;
 use super::examine::Examined;
-use super::{place, signature};
-use crate::config::Sha256;
+use super::{native, place, signature};
+use crate::config::{PluginFile, Sha256};
 
 /// So many looks more read a file again although nothing seems to have changed: one that is written twice within a tick
 /// of the file system's clock may look the same.
@@ -33,11 +34,27 @@ const LOOKS_AFTER_READING: u8 = 4;
 pub(super) struct Look<'a> {
     /// In this order.
     pub(super) dirs: &'a [PathBuf],
+    /// Of a component.
     pub(super) size_max: u64,
+    /// What the operator says about single files: a library that is not named is not even read.
+    pub(super) files: &'a BTreeMap<String, PluginFile>,
     /// Whether a directory that others may write is used.
     pub(super) allows_shared: bool,
     /// Whether to read everything now, rather than what has settled and changed: somebody says that it is whole.
     pub(super) at_once: bool,
+}
+
+impl Look<'_> {
+    /// What a file may hold; else why it may not even be looked at.
+    fn size_max(&self, path: &Path) -> Result<(u64, RejectReason), RejectReason> {
+        if !native::is_library(path) {
+            return Ok((self.size_max, RejectReason::TooLarge { limit: self.size_max }));
+        }
+        match self.files.get(&file_name(path)) {
+            Some(word) if word.native => Ok((native::SIZE_MAX, RejectReason::LibraryTooLarge)),
+            _ => Err(RejectReason::NotNamed(file_name(path))),
+        }
+    }
 }
 
 /// What the directories hold.
@@ -268,10 +285,13 @@ impl Shelved {
         if !has_settled && !look.at_once {
             return false;
         }
-        if let Err(reason) = usable(path, &metadata, look) {
-            self.read = None;
-            return self.is_bad(reason);
-        }
+        let size_max = match usable(path, &metadata, look) {
+            Ok(size_max) => size_max,
+            Err(reason) => {
+                self.read = None;
+                return self.is_bad(reason);
+            }
+        };
         if !look.at_once {
             if self.read == Some(stamp) {
                 if self.read_again == 0 {
@@ -282,7 +302,7 @@ impl Shelved {
                 self.read_again = LOOKS_AFTER_READING;
             }
         }
-        match read(path, look.size_max) {
+        match read(path, size_max) {
             Err(error) => {
                 self.read = Some(stamp);
                 self.is_bad(RejectReason::Read(error).to_string())
@@ -310,11 +330,13 @@ impl Shelved {
         look: Look<'_>,
         examine: &mut impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
     ) -> bool {
-        if self.seen.is_none() || self.seen == self.read || self.foreseen.is_some() {
+        // A library that is not whole could end the process when it is loaded.
+        let can_wait = native::is_library(path);
+        if can_wait || self.seen.is_none() || self.seen == self.read || self.foreseen.is_some() {
             return false;
         }
-        let is_usable = fs::metadata(path).is_ok_and(|metadata| usable(path, &metadata, look).is_ok());
-        let read = if is_usable { read(path, look.size_max).ok() } else { None };
+        let size_max = fs::metadata(path).ok().and_then(|metadata| usable(path, &metadata, look).ok());
+        let read = size_max.and_then(|size_max| read(path, size_max).ok());
         let Some((bytes, _)) = read.filter(|(_, stamp)| Some(*stamp) == self.seen) else { return false };
         let sha256 = Sha256::of(&bytes);
         if self.sha256 == Some(sha256) {
@@ -382,7 +404,8 @@ impl From<io::Error> for ListError {
     }
 }
 
-/// The `.wasm` files directly inside a directory. Those whose names begin with a dot are somebody's work in progress.
+/// The components and libraries directly inside a directory. Those whose names begin with a dot are somebody's work in
+/// progress.
 fn list(dir: &Path, allows_shared: bool) -> Result<Vec<PathBuf>, ListError> {
     let entries = fs::read_dir(dir)?;
     if !allows_shared && let Some(why) = place::shared(dir)? {
@@ -392,7 +415,8 @@ fn list(dir: &Path, allows_shared: bool) -> Result<Vec<PathBuf>, ListError> {
     for entry in entries {
         let name = entry?.file_name();
         let path = dir.join(&name);
-        if Path::new(&name).extension() == Some(OsStr::new("wasm")) && !is_hidden(&name) && !path.is_dir() {
+        let is_one = path.extension() == Some(OsStr::new("wasm")) || native::is_library(&path);
+        if is_one && !is_hidden(&name) && !path.is_dir() {
             paths.push(path);
         }
     }
@@ -403,16 +427,17 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// Whether a file is one that may be read; else the reason. A link is what it points to.
-fn usable(path: &Path, metadata: &Metadata, look: Look<'_>) -> Result<(), String> {
+/// How much of a file may be read; else why it must not be. A link is what it points to.
+fn usable(path: &Path, metadata: &Metadata, look: Look<'_>) -> Result<u64, String> {
     if !metadata.is_file() {
         return Err("it is no regular file".to_owned());
     }
-    if metadata.len() > look.size_max {
-        return Err(RejectReason::TooLarge { limit: look.size_max }.to_string());
+    let (size_max, too_large) = look.size_max(path).map_err(|reason| reason.to_string())?;
+    if metadata.len() > size_max {
+        return Err(too_large.to_string());
     }
     if look.allows_shared {
-        return Ok(());
+        return Ok(size_max);
     }
     let shared = match place::writers(metadata) {
         Some(why) => Some(format!("it {why}")),
@@ -420,7 +445,7 @@ fn usable(path: &Path, metadata: &Metadata, look: Look<'_>) -> Result<(), String
         None => None,
     };
     match shared {
-        None => Ok(()),
+        None => Ok(size_max),
         Some(why) => Err(format!(
             "{why}: whoever else that is could change what this server runs; let only its user write there, or set \
              `plugins.allow-shared-dirs = true`"

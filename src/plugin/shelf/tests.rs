@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// Looks, and returns whether something new counts and what was examined for that.
+/// Looks, and returns whether something new counts and what was examined for that. The operator names `a.so`.
 fn look(shelf: &mut Shelf, dir: &Path, foresees: bool) -> (bool, Vec<String>) {
     let dirs = [dir.to_owned()];
-    let look = Look { dirs: &dirs, size_max: 100, allows_shared: false, at_once: false };
+    let files = BTreeMap::from([("a.so".to_owned(), PluginFile { native: true, ..PluginFile::default() })]);
+    let look = Look { dirs: &dirs, size_max: 100, files: &files, allows_shared: false, at_once: false };
     let mut examined = Vec::new();
     let examine = |_: &Path, _, bytes: &[u8]| {
         examined.push(String::from_utf8_lossy(bytes).into_owned());
@@ -68,4 +69,17 @@ fn what_was_made_ready_is_made_anew_when_the_operator_has_said_something_else() 
     shelf.doubt();
 
     assert_eq!(look(&mut shelf, dir.path(), false), (true, vec!["whole".to_owned()]));
+}
+
+#[test]
+fn a_library_that_settles_is_not_loaded_before_it_is_whole() {
+    let (dir, mut shelf) = (private_directory(), Shelf::default());
+    for library in ["a.so", "not-named.so"] {
+        write(&dir.path().join(library), "whole");
+    }
+
+    look(&mut shelf, dir.path(), false);
+
+    assert_eq!(look(&mut shelf, dir.path(), true), (false, vec![]));
+    assert_eq!(look(&mut shelf, dir.path(), false), (true, vec!["whole".to_owned()]), "only the one that is named");
 }

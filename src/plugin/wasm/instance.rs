@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use wasmtime::component::{ComponentExportIndex, InstancePre, ResourceTable, TypedFunc};
 use wasmtime::{Store, Trap, UpdateDeadline};
-use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::engine::Fuel;
 use super::host::log::LogBudget;
@@ -186,19 +186,18 @@ impl Prepared {
         let glance = glance.transpose().map_err(no_such)?;
         Ok(Instance { imports_wasi: self.imports_wasi, store, entry, glance })
     }
+}
 
-    fn store(
-        &self,
-        parts: InstanceParts,
-        deadline: Duration,
-    ) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
-        let wasi = if self.imports_wasi {
-            let printed = Printed::new(&parts.name, &parts.log, &parts.core.clock);
-            wasi_context::context(&parts.grants, printed)
-        } else {
-            WasiCtxBuilder::new().build()
-        };
-        let state = PluginState {
+impl PluginState {
+    /// What an instance may reach, before its first call, when it does not know of WASI.
+    pub(crate) fn without_wasi(parts: InstanceParts) -> Self {
+        // There is no call in which it could wait.
+        Self::new(parts, WasiCtxBuilder::new().build(), Duration::ZERO)
+    }
+
+    /// What an instance may reach, before its first call.
+    fn new(parts: InstanceParts, wasi: WasiCtx, deadline: Duration) -> Self {
+        Self {
             deadline: parts.core.clock.monotonic() + deadline,
             core: parts.core,
             name: parts.name,
@@ -218,8 +217,23 @@ impl Prepared {
             custom: parts.custom,
             host_calls_before: 0,
             is_glancing: false,
+        }
+    }
+}
+
+impl Prepared {
+    fn store(
+        &self,
+        parts: InstanceParts,
+        deadline: Duration,
+    ) -> Result<(Store<PluginState>, wasmtime::component::Instance), CallError> {
+        let wasi = if self.imports_wasi {
+            let printed = Printed::new(&parts.name, &parts.log, &parts.core.clock);
+            wasi_context::context(&parts.grants, printed)
+        } else {
+            WasiCtxBuilder::new().build()
         };
-        let mut store = Store::new(self.pre.engine(), state);
+        let mut store = Store::new(self.pre.engine(), PluginState::new(parts, wasi, deadline));
         store.limiter(|state| &mut state.limits);
         if self.fuel.is_counted() {
             store.set_fuel(FUEL_MAX).map_err(|error| CallError::Instantiate(format!("{error:#}")))?;
@@ -302,7 +316,8 @@ fn bounded_table() -> ResourceTable {
     table
 }
 
-fn call_error(error: &wasmtime::Error, state: &PluginState) -> CallError {
+/// What an error of a call is for whoever made it.
+pub(crate) fn call_error(error: &wasmtime::Error, state: &PluginState) -> CallError {
     // The first cause says what happened; what comes around it is a backtrace of the guest.
     let cause = || error.root_cause().to_string();
     match (error.downcast_ref::<Trap>(), error.downcast_ref::<Beyond>()) {

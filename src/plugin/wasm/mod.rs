@@ -17,11 +17,12 @@ mod wasi_context;
 mod wasi_streams;
 
 pub(crate) use anatomy::Anatomy;
+pub(super) use bindings::fingerpost::nameserver as contract;
 pub(crate) use engine::Fuel;
 pub(super) use engine::{Engine, Haste, PrepareError};
 pub(super) use host::log::LogBudget;
-pub(super) use instance::{Allowance, Instance, InstanceParts, Prepared};
+pub(super) use instance::{Allowance, Instance, InstanceParts, Prepared, call_error};
 pub(crate) use instance::{CallError, Gauge};
 pub(super) use limits::SharedMemory;
 pub(crate) use shape::Face;
-pub(super) use state::{Call, Handling, Part};
+pub(super) use state::{Call, Handling, Part, PluginState};
