@@ -180,13 +180,25 @@ impl Returned for abi::Bytes {
 
 /// Does something on a desk for the library. Neither a mistake of its nor one of ours unwinds into it.
 fn at<T: Returned>(desk: &mut Desk<'_>, what: &str, run: impl FnOnce(&mut Desk<'_>) -> Done<T>) -> T {
-    let done = catch_unwind(AssertUnwindSafe(|| run(&mut *desk)));
-    let error = match done {
+    let misuse = match catch_unwind(AssertUnwindSafe(|| run(&mut *desk))) {
         Ok(Ok(returned)) => return returned,
-        Ok(Err(Misuse::Called(why))) => CallError::Trap(why),
+        Ok(Err(misuse)) => Some(misuse),
+        Err(_) => None,
+    };
+    misused(desk, what, misuse);
+    T::MISUSED
+}
+
+/// The call has failed: by a mistake of the library, or by none, which is a panic of ours. Once for all functions,
+/// because each of them has its own [`at`].
+#[cold]
+#[inline(never)]
+fn misused(desk: &mut Desk<'_>, what: &str, misuse: Option<Misuse>) {
+    let error = match misuse {
+        Some(Misuse::Called(why)) => CallError::Trap(why),
         // The same as of a component that asks for it.
-        Ok(Err(Misuse::Asked(error))) => wasm::call_error(&error, desk.state),
-        Err(_) => CallError::Trap("the server panicked, which is a fault of the server".to_owned()),
+        Some(Misuse::Asked(error)) => wasm::call_error(&error, desk.state),
+        None => CallError::Trap("the server panicked, which is a fault of the server".to_owned()),
     };
     let error = match error {
         CallError::Trap(why) => CallError::Trap(format!("{what}: {why}")),
@@ -195,7 +207,6 @@ fn at<T: Returned>(desk: &mut Desk<'_>, what: &str, run: impl FnOnce(&mut Desk<'
     };
     desk.error = error.to_string().into();
     desk.misused.get_or_insert(error);
-    T::MISUSED
 }
 
 /// The functions, of which each is a body for safe values; what comes and goes as pointers is taken and given here.
