@@ -28,6 +28,7 @@ fn shown(status: &PluginStatus) -> Value {
         "state": status.state.name(),
         "generation": status.generation,
         "file": status.file.as_ref().map(|path| path.display().to_string()),
+        "native": status.native,
         "sha256": status.sha256,
         "codes": status.codes,
         "policy": status.policy,

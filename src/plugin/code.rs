@@ -33,6 +33,11 @@ impl Prepared {
         }
     }
 
+    /// Whether it is a native library.
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self, Self::Library(..))
+    }
+
     /// Whether a call may hold its thread for longer than it runs, so that requests must not be answered there.
     pub(crate) fn may_block(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use super::assembly::Standing;
 use super::examine::Examined;
 use super::generations::Generations;
 use super::ledger::{Author, Pin, Record};
+use super::native;
 use super::registry::{Catalogue, Origin};
 use super::shelf::{Content, Shelved};
 use super::sources::Sources;
@@ -33,7 +34,8 @@ pub(super) fn list(
     }
     for (path, record) in sources.memory.ledger.records().filter(|(path, _)| sources.shelf.file(path).is_none()) {
         if record.disabled || record.pin.is_some() {
-            let status = PluginStatus { file: Some(path.to_owned()), name: record.name.clone(), ..Default::default() };
+            let (file, native) = (Some(path.to_owned()), native::is_library(path));
+            let status = PluginStatus { file, native, name: record.name.clone(), ..Default::default() };
             let status = with_word(PluginStatus { state: PluginState::Unused, ..status }, Some(record), None);
             let reason = "its file is gone, and what the operator said of it waits for its return".to_owned();
             statuses.push(PluginStatus { reason: Some(reason), ..status });
@@ -103,7 +105,8 @@ fn reason_of(Pin { instead_of, by, why, .. }: &Pin, on_disk: Option<&str>) -> St
 }
 
 fn status(path: &Path, file: &Shelved, standing: Option<&Standing>, catalogue: &Catalogue) -> PluginStatus {
-    let nothing = || PluginStatus { file: Some(path.to_owned()), ..PluginStatus::default() };
+    let native = native::is_library(path);
+    let nothing = || PluginStatus { file: Some(path.to_owned()), native, ..PluginStatus::default() };
     let of = |component: &Examined, state: PluginState| PluginStatus {
         name: Some(component.manifest.name.clone()),
         version: Some(component.manifest.version.clone()),

@@ -255,9 +255,10 @@ impl Plugin {
         self.origin == Origin::Embedded
     }
 
-    /// Whether a call may change something that the host does not see.
+    /// Whether a call may change something that the host does not see, as native code always may.
     pub(crate) fn may_reach_out(&self) -> bool {
-        self.grants.iter().any(|grant| matches!(grant, Grant::FilesWrite(_) | Grant::Network(_)))
+        self.prepared.is_native()
+            || self.grants.iter().any(|grant| matches!(grant, Grant::FilesWrite(_) | Grant::Network(_)))
     }
 
     /// What is wrong with it, although it is in use.

@@ -23,6 +23,8 @@ pub struct PluginStatus {
     pub generation: Option<u64>,
     /// The file; none for what came with the binary.
     pub file: Option<PathBuf>,
+    /// Whether it is a native library, which nothing holds.
+    pub native: bool,
     /// The digest of what is in use.
     pub sha256: Option<String>,
     /// The request codes that it answers now.
@@ -182,6 +184,7 @@ impl PluginStatus {
                 Origin::Embedded => None,
                 Origin::File(path) => Some(path.clone()),
             },
+            native: plugin.prepared.is_native(),
             sha256: Some(plugin.component.sha256()),
             codes,
             policy: place.map(|place| place + 1),

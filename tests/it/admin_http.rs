@@ -26,7 +26,7 @@ fn exchange(address: SocketAddr, request: &str) -> String {
 }
 
 /// The status and the body.
-fn get(server: &Server, path: &str) -> (u16, String) {
+pub(crate) fn get(server: &Server, path: &str) -> (u16, String) {
     let answer = exchange(server.http(), &format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n"));
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -35,7 +35,7 @@ fn get(server: &Server, path: &str) -> (u16, String) {
 }
 
 /// The value of a line of the metrics.
-fn value(text: &str, line: &str) -> f64 {
+pub(crate) fn value(text: &str, line: &str) -> f64 {
     let found = text.lines().find_map(|other| other.strip_prefix(line)?.strip_prefix(' '));
     found.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {line} in {text}"))
 }

@@ -33,6 +33,8 @@ struct Plugin {
     version: Option<String>,
     state: String,
     file: Option<String>,
+    #[serde(default)]
+    native: bool,
     codes: Vec<i32>,
     policy: Option<usize>,
     denied: Vec<String>,
@@ -86,7 +88,10 @@ fn row(plugin: &Plugin) -> ([String; COLUMNS.len()], Vec<String>) {
         None if plugin.codes.is_empty() => "-".to_owned(),
         None => codes(),
     };
-    let from = plugin.file.clone().unwrap_or_else(|| "embedded".to_owned());
+    let mut from = plugin.file.clone().unwrap_or_else(|| "embedded".to_owned());
+    if plugin.native {
+        from += " (native)";
+    }
     let cells = [or_dash(&plugin.name), or_dash(&plugin.version), plugin.state.clone(), answers, from];
     let grant = plugin.to_grant.as_ref().map_or_else(String::new, |line| format!("; this would grant it: {line}"));
     let denied = plugin.denied.join(", ");
@@ -118,13 +123,16 @@ mod tests {
         hello["reason"] = json!("rolled back");
         hello["denied"] = json!(["kv.write"]);
         hello["to-grant"] = json!("grants = …");
+        let mut greet = plugin("greet", "active", &[9102]);
+        greet["file"] = json!("/p/greet.so");
+        greet["native"] = json!(true);
         let broken = json!({
             "name": null, "version": null, "state": "rejected", "file": "/p/b.wasm", "codes": [], "policy": null,
             "denied": [], "reason": "no component", "on-disk": "cd",
         });
         let generation = json!({ "published": 4, "active": 4, "draining": 0 });
         let listed = json!({
-            "generation": generation, "complaints": ["state.json was damaged"], "plugins": [zone, hello, broken],
+            "generation": generation, "complaints": ["state.json was damaged"], "plugins": [zone, hello, greet, broken],
         });
 
         let shown = table(&Listed::deserialize(&listed).unwrap());
@@ -136,6 +144,7 @@ zone             0.1.0    active       policy 2                embedded
 hello-processor  0.1.0    rolled-back  1 2 3 4 5 6 and 2 more  /p/hello.wasm
     rolled back
     wants and is not granted: kv.write; this would grant it: grants = …
+greet            0.1.0    active       9102                    /p/greet.so (native)
 -                -        rejected     -                       /p/b.wasm
     no component
 generation 4

@@ -2,6 +2,7 @@
 
 mod abi;
 mod libraries;
+mod life;
 mod reload;
 mod roles;
 mod wrong;
