@@ -1,4 +1,5 @@
-//! One component by itself, for its author: everything that can be told of it, also when no server would use it.
+//! One component or library by itself, for its author: everything that can be told of it, also when no server would use
+//! it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +9,10 @@ use super::error::{CatalogueError, RejectReason};
 use super::examine::Examined;
 use super::manifest::Manifest;
 use super::place;
+use super::signature;
+use super::sources::may_be_loaded;
 use super::wasm::{Anatomy, Engine, Fuel, Haste, PrepareError};
-use crate::config::Sha256;
+use crate::config::{PluginsConfig, Sha256};
 
 /// What was found.
 pub(crate) struct Inspection {
@@ -52,6 +55,20 @@ impl Inspection {
             Err(reason) => (None, Some(reason.to_string())),
         };
         Ok(Self { size, sha256, anatomy, manifest, fault })
+    }
+
+    /// Looks at the bytes of a native library. To look into one is to run it, so that is done if a server of this
+    /// configuration would, and else not.
+    pub(crate) fn of_library(path: &Path, bytes: &[u8], config: &PluginsConfig, cache_dir: &Path) -> Self {
+        let digest = Sha256::of(bytes);
+        let examined = may_be_loaded(config, path, digest)
+            .and_then(|()| Ok(signature::check(&config.signed_by, path, bytes)?))
+            .and_then(|()| Examined::library(bytes, Some(cache_dir)));
+        let (manifest, fault) = match examined {
+            Ok(examined) => (Some(examined.manifest), None),
+            Err(reason) => (None, Some(reason.to_string())),
+        };
+        Self { size: bytes.len(), sha256: digest.to_string(), anatomy: None, manifest, fault }
     }
 }
 

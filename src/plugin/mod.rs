@@ -77,6 +77,7 @@ pub(crate) use self::encode::refuse;
 pub(crate) use self::generations::{Follower, Generations};
 pub(crate) use self::inspection::{Inspection, place_of_file_is_shared};
 pub(crate) use self::manifest::{Access, CodeEntry, Kind, Manifest, Run};
+pub(crate) use self::native::{SIZE_MAX as LIBRARY_SIZE_MAX, is_library};
 pub(crate) use self::pending::{Pending, detached_frame};
 pub(crate) use self::place::shared as shared_place;
 pub(crate) use self::registry::{Catalogue, Target};

@@ -222,7 +222,7 @@ fn size_max(config: &PluginsConfig, path: &Path) -> u64 {
 }
 
 /// Refuses a library that the operator does not name, or not with this content: to load it is to run it.
-fn may_be_loaded(config: &PluginsConfig, path: &Path, content: Sha256) -> Result<(), RejectReason> {
+pub(super) fn may_be_loaded(config: &PluginsConfig, path: &Path, content: Sha256) -> Result<(), RejectReason> {
     if !native::is_library(path) {
         return Ok(());
     }

@@ -1,17 +1,15 @@
-//! `plugin check`: whether a server would use a component, finding by finding, each with what to do.
-
-use std::path::Path;
+//! `plugin check`: whether a server would use a component or a library, finding by finding, each with what to do.
 
 use lexopt::Parser;
 use serde_json::{Value, json};
 
 use super::subject::Subject;
-use super::{JSON, print};
+use super::{JSON, configuration, print};
 use crate::cli::exit;
 use crate::cli::words::{Given, Opt, value};
-use crate::config::{self, ByteSize, Config, Environment};
+use crate::config::{ByteSize, Config};
 use crate::plugin::{
-    Anatomy, Fuel, Inspection, Kind, Manifest, PluginState, PluginStatus, Run, check_signature,
+    Anatomy, Fuel, Inspection, Kind, LIBRARY_SIZE_MAX, Manifest, PluginState, PluginStatus, Run, check_signature,
     place_of_file_is_shared, stock_names,
 };
 use crate::workbench::{Plan, Workbench};
@@ -75,12 +73,7 @@ pub(super) fn run(words: Parser) -> anyhow::Result<u8> {
 }
 
 fn answer(given: &Given) -> Result<u8, String> {
-    let config = match given.value("config") {
-        None => Config::default(),
-        Some(path) => {
-            config::load(Some(Path::new(path)), &Environment::of_process()).map_err(|e| e.to_string())?.config
-        }
-    };
+    let config = configuration(given)?;
     let mut reports = Vec::new();
     let mut worst = Severity::Good;
     for path in &given.arguments {
@@ -101,24 +94,65 @@ fn answer(given: &Given) -> Result<u8, String> {
 
 fn check(subject: &Subject, config: &Config) -> Result<Findings, String> {
     let mut findings = Findings::default();
-    look_at_file(subject, config, &mut findings);
+    let inspection = if subject.is_library() {
+        look_at_library(subject, &mut findings);
+        subject.look_into_library(&config.plugins)
+    } else {
+        look_at_file(subject, config, &mut findings);
+        look_into_component(subject, config)?
+    };
+    look_at_place(subject, config, &mut findings);
+    look_at_imports(&inspection, &mut findings);
+    if let Some(fault) = &inspection.fault {
+        let hint = match subject.is_library() {
+            true => hint_for_library(subject, config),
+            false => hint_for(&subject.bytes, inspection.anatomy.as_ref()),
+        };
+        findings.add(Severity::Error, fault.as_str(), &hint.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    if let Some(manifest) = &inspection.manifest {
+        look_at_manifest(manifest, subject, &inspection, &mut findings);
+        look_at_server(subject, config, manifest, &mut findings)?;
+    }
+    Ok(findings)
+}
+
+fn look_into_component(subject: &Subject, config: &Config) -> Result<Inspection, String> {
     let plan = Plan { plugin: None, cache_dir: subject.cache_dir(), now: NOW_MS, fuel: Fuel::Free };
     let memory_max = config.plugins.memory_max.as_usize();
     // The chain of the operator may name what is about to be checked, which an empty bench has not.
     let bench = Workbench::new(plan, Config::default()).map_err(|error| error.to_string())?;
     let cache = Some(subject.cache_dir());
-    let inspection = Inspection::new(&subject.bytes, bench.core(), cache, memory_max).map_err(|e| e.to_string())?;
-    drop(bench);
-    look_at_imports(&inspection, &mut findings);
-    if let Some(fault) = &inspection.fault {
-        let hint = hint_for(&subject.bytes, inspection.anatomy.as_ref());
-        findings.add(Severity::Error, fault.as_str(), &hint.iter().map(String::as_str).collect::<Vec<_>>());
+    Inspection::new(&subject.bytes, bench.core(), cache, memory_max).map_err(|error| error.to_string())
+}
+
+fn look_at_library(subject: &Subject, findings: &mut Findings) {
+    let size = subject.bytes.len() as u64;
+    let what = format!("it has {size} bytes, of {LIBRARY_SIZE_MAX} that a native library may have");
+    if size > LIBRARY_SIZE_MAX {
+        findings.add(Severity::Error, what, &["what a debugger wants can be left out of it: `strip`"]);
+    } else {
+        findings.add(Severity::Good, what, &[]);
     }
-    if let Some(manifest) = &inspection.manifest {
-        look_at_manifest(manifest, &inspection, &mut findings);
-        look_at_server(subject, config, manifest, &mut findings)?;
+    findings.add(
+        Severity::Note,
+        "it is a native library: nothing holds it, no deadline ends its calls, and a fault of it is one of the server",
+        &["what is trusted is said in plugins/native-abi/README.md; a component costs at most itself"],
+    );
+}
+
+/// What to do about a library that is not loaded, or not used.
+fn hint_for_library(subject: &Subject, config: &Config) -> Vec<String> {
+    if config.plugins.files.get(&subject.file_name).is_some_and(|word| word.native) {
+        return Vec::new();
     }
-    Ok(findings)
+    vec![
+        "to look into a library is to run it, so that is done only with a configuration that says so, by \
+         `--config FILE`:"
+            .to_owned(),
+        format!("    [plugins.files.{:?}]", subject.file_name),
+        "    native = true".to_owned(),
+    ]
 }
 
 fn look_at_file(subject: &Subject, config: &Config, findings: &mut Findings) {
@@ -144,6 +178,9 @@ fn look_at_file(subject: &Subject, config: &Config, findings: &mut Findings) {
             &["in a plugins directory, it has to end in .wasm and must not begin with a dot"],
         );
     }
+}
+
+fn look_at_place(subject: &Subject, config: &Config, findings: &mut Findings) {
     match check_signature(&config.plugins.signed_by, &subject.path, &subject.bytes) {
         Err(error) => findings.add(Severity::Error, error.to_string(), &[]),
         Ok(()) if config.plugins.signed_by.is_empty() => {}
@@ -224,7 +261,7 @@ fn hint_for(bytes: &[u8], anatomy: Option<&Anatomy>) -> Vec<String> {
     vec![format!("it exports {exports}; a plugin exports one of the worlds of wit/world.wit")]
 }
 
-fn look_at_manifest(manifest: &Manifest, inspection: &Inspection, findings: &mut Findings) {
+fn look_at_manifest(manifest: &Manifest, subject: &Subject, inspection: &Inspection, findings: &mut Findings) {
     let Manifest { name, version, codes, .. } = manifest;
     match manifest.kind {
         Kind::Policy => findings.add(Severity::Good, format!("it is the policy {name} {version}"), &[]),
@@ -245,7 +282,10 @@ fn look_at_manifest(manifest: &Manifest, inspection: &Inspection, findings: &mut
     let imports_wasi = inspection.anatomy.iter().flat_map(|anatomy| &anatomy.shape.imports);
     let imports_wasi = imports_wasi.into_iter().any(|face| face.name.starts_with("wasi:"));
     let on_worker: Vec<_> = codes.iter().filter(|entry| entry.run == Run::Worker).map(|entry| entry.code).collect();
-    if !on_worker.is_empty() && !imports_wasi {
+    if !on_worker.is_empty() && subject.is_library() {
+        let what = format!("{on_worker:?} ask for a worker, and a library gets none: nobody could end its call there");
+        findings.add(Severity::Note, what, &["it is answered in the write lane; `run = \"lane\"` says so"]);
+    } else if !on_worker.is_empty() && !imports_wasi {
         findings.add(
             Severity::Note,
             format!(

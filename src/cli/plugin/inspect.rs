@@ -1,18 +1,19 @@
-//! `plugin inspect`: what a component is.
+//! `plugin inspect`: what a component or a library is.
 
 use lexopt::Parser;
 use serde_json::{Value, json};
 
 use super::subject::Subject;
-use super::{JSON, print};
+use super::{JSON, configuration, print};
 use crate::cli::exit;
-use crate::cli::words::{Given, Opt};
+use crate::cli::words::{Given, Opt, value};
 use crate::config::Config;
 use crate::plugin::{Face, Fuel, Inspection, Kind, Manifest, Run};
 use crate::workbench::{Plan, Workbench};
 
 /// What it takes beside files.
-pub(super) const OPTIONS: &[Opt] = &[JSON];
+pub(super) const OPTIONS: &[Opt] =
+    &[value("config", "FILE", "the configuration of a server, which must name a library to have it loaded"), JSON];
 
 pub(super) fn run(words: Parser) -> anyhow::Result<u8> {
     let given = Given::read(words, OPTIONS, (1, 1))?;
@@ -21,17 +22,23 @@ pub(super) fn run(words: Parser) -> anyhow::Result<u8> {
 
 fn answer(given: &Given) -> Result<u8, String> {
     let subject = Subject::read(&given.arguments[0])?;
-    let plan = Plan { plugin: None, cache_dir: subject.cache_dir(), now: 0, fuel: Fuel::Free };
-    let bench = Workbench::new(plan, Config::default()).map_err(|error| error.to_string())?;
-    let memory_max = Config::default().plugins.memory_max.as_usize();
-    let inspection = Inspection::new(&subject.bytes, bench.core(), Some(subject.cache_dir()), memory_max);
-    let inspection = inspection.map_err(|error| error.to_string())?;
+    let config = configuration(given)?;
+    let inspection =
+        if subject.is_library() { subject.look_into_library(&config.plugins) } else { look_into_component(&subject)? };
     if given.has("json") {
         print(&as_json(&subject, &inspection).to_string());
     } else {
         print(&as_text(&subject, &inspection));
     }
-    Ok(if inspection.anatomy.is_some() { exit::OK } else { exit::NO })
+    Ok(if inspection.anatomy.is_some() || inspection.manifest.is_some() { exit::OK } else { exit::NO })
+}
+
+fn look_into_component(subject: &Subject) -> Result<Inspection, String> {
+    let plan = Plan { plugin: None, cache_dir: subject.cache_dir(), now: 0, fuel: Fuel::Free };
+    let bench = Workbench::new(plan, Config::default()).map_err(|error| error.to_string())?;
+    let memory_max = Config::default().plugins.memory_max.as_usize();
+    let inspection = Inspection::new(&subject.bytes, bench.core(), Some(subject.cache_dir()), memory_max);
+    inspection.map_err(|error| error.to_string())
 }
 
 fn as_text(subject: &Subject, inspection: &Inspection) -> String {
@@ -40,6 +47,9 @@ fn as_text(subject: &Subject, inspection: &Inspection) -> String {
         format!("size      {} bytes", inspection.size),
         format!("sha256    {}", inspection.sha256),
     ];
+    if subject.is_library() {
+        lines.push("form      native library, which nothing holds".to_owned());
+    }
     match &inspection.manifest {
         Some(manifest) => lines.extend(about(manifest)),
         None => {
@@ -133,6 +143,7 @@ fn as_json(subject: &Subject, inspection: &Inspection) -> Value {
         "file": subject.path.display().to_string(),
         "size": inspection.size,
         "sha256": inspection.sha256,
+        "native": subject.is_library(),
         "manifest": manifest,
         "fault": inspection.fault,
         "imports": inspection.anatomy.as_ref().map(|anatomy| faces(&anatomy.shape.imports)),

@@ -17,12 +17,13 @@ mod test;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use lexopt::{Arg, Parser};
 
-use super::words::{Opt, Verb, switch, value};
+use super::words::{Given, Opt, Verb, switch, value};
 use super::{control, exit};
-use crate::config::nearest;
+use crate::config::{self, Config, Environment, nearest};
 
 /// Everything that can be done, in the order of the help.
 pub(crate) const VERBS: &[Verb] = &[
@@ -40,7 +41,8 @@ pub(crate) const VERBS: &[Verb] = &[
         arguments: "FILE...",
         about: "Say whether a server would use a component, and what to do if not",
         more: "Loads it as the server does: size, imports by name, manifest, request codes, grants. One line for each \
-               finding. The exit code is 1 when a server would not use it.",
+               finding. The exit code is 1 when a server would not use it. A native library is loaded only if the \
+               configuration of --config names it, as by a server.",
         options: check::OPTIONS,
         run: check::run,
     },
@@ -48,7 +50,8 @@ pub(crate) const VERBS: &[Verb] = &[
         name: "inspect",
         arguments: "FILE",
         about: "Show what a component is: manifest, request codes, imports and exports as WIT",
-        more: "The WIT is read from the component's types, so it has no comments.",
+        more: "The WIT is read from the component's types, so it has no comments. A native library is loaded only if \
+               the configuration of --config names it.",
         options: inspect::OPTIONS,
         run: inspect::run,
     },
@@ -185,6 +188,13 @@ fn overview() -> String {
     let width = VERBS.iter().map(|verb| left(verb).len()).max().unwrap_or_default();
     let rows = VERBS.iter().map(|verb| format!("\n  {:width$}  {}", left(verb), verb.about));
     format!("usage: fingerpost plugin VERB …{}\n  VERB --help tells more.", rows.collect::<String>())
+}
+
+/// The configuration of the server that the option `--config` names; without it, what a server has without a file.
+fn configuration(given: &Given) -> Result<Config, String> {
+    let Some(path) = given.value("config") else { return Ok(Config::default()) };
+    let loaded = config::load(Some(Path::new(path)), &Environment::of_process());
+    loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
 }
 
 /// Prints a result, and the end of its last line. A reader that has gone away wants no more of it.

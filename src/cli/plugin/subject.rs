@@ -1,4 +1,4 @@
-//! The component that a command is about, and where compiled ones are kept meanwhile.
+//! The component or library that a command is about, and where compiled ones are kept meanwhile.
 
 use std::ffi::OsString;
 use std::fs;
@@ -6,13 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::cases::run;
-use crate::config::Environment;
+use crate::config::{Environment, PluginsConfig};
+use crate::plugin::{Inspection, is_library};
 use crate::workbench::TemporaryHome;
 
-/// No component is read beyond this, whatever a server would allow.
+/// No file is read beyond this, whatever a server would allow.
 const SIZE_MAX: u64 = 256 << 20;
 
-/// A component's file.
+/// A plugin's file.
 pub(crate) struct Subject {
     pub(crate) path: PathBuf,
     pub(crate) file_name: String,
@@ -63,10 +64,21 @@ impl Subject {
         self.cache.path()
     }
 
+    /// Whether it is a native library, which its name decides, as for a server.
+    pub(crate) fn is_library(&self) -> bool {
+        is_library(&self.path)
+    }
+
+    /// What can be told of a library, as far as the configuration allows it to be loaded.
+    pub(crate) fn look_into_library(&self, config: &PluginsConfig) -> Inspection {
+        Inspection::of_library(&self.path, &self.bytes, config, self.cache_dir())
+    }
+
     /// What cases are played on. A file is called as plugins are, whatever its name is here.
     pub(crate) fn to_play(&self) -> run::Subject<'_> {
-        let is_named_so = self.file_name.ends_with(".wasm") && !self.file_name.starts_with('.');
-        let file_name = if is_named_so { self.file_name.as_str() } else { "plugin.wasm" };
+        let is_one = self.file_name.ends_with(".wasm") || self.is_library();
+        let file_name =
+            if is_one && !self.file_name.starts_with('.') { self.file_name.as_str() } else { "plugin.wasm" };
         run::Subject { file_name, bytes: &self.bytes, cache_dir: self.cache_dir() }
     }
 }

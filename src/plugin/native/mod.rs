@@ -26,9 +26,9 @@ pub(super) use instance::Instance;
 pub(super) use library::{Library, LoadError};
 
 /// No more than this is read: a bound against mistakes, which a library with all that a debugger wants does not reach.
-pub(super) const SIZE_MAX: u64 = 64 << 20;
+pub(crate) const SIZE_MAX: u64 = 64 << 20;
 
 /// Whether a file would be one, by its name.
-pub(super) fn is_library(path: &Path) -> bool {
+pub(crate) fn is_library(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == std::env::consts::DLL_EXTENSION)
 }

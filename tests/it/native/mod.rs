@@ -1,6 +1,7 @@
 //! Native plugins: libraries that the configuration names answer, and everything about them that can be wrong is told.
 
 mod abi;
+mod author;
 mod libraries;
 mod life;
 mod reload;
