@@ -48,7 +48,7 @@ fn a_library_that_fails_call_after_call_is_taken_out_and_tried_again_and_the_met
     for _ in 0..FAILURES_MAX {
         assert_eq!(remark(&ask(&mut client, "return")), "plugin faulty is unavailable: it failed");
     }
-    let out = "plugin faulty is unavailable: it is taken out for a while, because call after call it failed";
+    let out = "plugin faulty is unavailable: it is taken out for a while, because too often it failed";
     assert_eq!(remark(&ask(&mut client, "not-at-all")), out);
     let (_, metrics) = get(&server, "/metrics");
     for (line, expected) in [
