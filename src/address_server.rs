@@ -127,9 +127,9 @@ impl Inquiry {
 
     /// Asks once, and has the upstream's servers replaced if there are others.
     fn ask(&self, core: &Core) {
-        let answer = self.fetch();
+        // One question after the other: an answer that is late must not take the place of a later one.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer {
+        match self.fetch() {
             Ok(servers) => {
                 if last.failed || last.servers != servers {
                     let list: Vec<_> = servers.iter().map(ToString::to_string).collect();
