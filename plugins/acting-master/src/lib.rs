@@ -4,16 +4,10 @@
 //! read from, and does not send to it. Java: `RouteInfoManager.pickupTopicRouteData`.
 
 use fingerpost_sdk::route_view::{self, GroupOutline};
-use fingerpost_sdk::{Policy, export_policy};
-
-/// Through these topics brokers learn the true ids of their group. Java: `TopicValidator.SYNC_BROKER_MEMBER_GROUP_PREFIX`.
-const SYNC_PREFIX: &str = "rmq_sys_SYNC_BROKER_MEMBER_";
+use fingerpost_sdk::{Policy, export_policy, is_of_brokers, perm};
 
 /// Java: `MixAll.MASTER_ID`.
 const MASTER: i64 = 0;
-
-/// Java: `PermName.PERM_WRITE`.
-const WRITE: i32 = 2;
 
 struct ActingMaster;
 
@@ -23,7 +17,7 @@ impl Policy for ActingMaster {
     fn select() {
         let groups = route_view::outline();
         // Most routes have all their masters; of those, nothing but numbers enters the sandbox.
-        if !groups.iter().any(gets_acting_master) || route_view::topic().starts_with(SYNC_PREFIX) {
+        if !groups.iter().any(gets_acting_master) || is_of_brokers(&route_view::topic()) {
             return;
         }
         for (index, group) in (0..).zip(&groups).filter(|(_, group)| gets_acting_master(group)) {
@@ -39,7 +33,7 @@ fn gets_acting_master(group: &GroupOutline) -> bool {
     group.enable_acting_master
         && group.members > 0
         && !group.has_master
-        && group.perm.is_some_and(|perm| perm & WRITE == 0)
+        && group.perm.is_some_and(|perm| perm & perm::WRITE == 0)
 }
 
 export_policy!(ActingMaster);

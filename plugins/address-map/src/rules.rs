@@ -4,12 +4,13 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::IpNet;
+use fingerpost_sdk::entries::words;
+use fingerpost_sdk::network::{Network, NetworkError};
 
 /// For the clients of some networks.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Rule {
-    networks: Vec<IpNet>,
+    networks: Vec<Network>,
     /// The first that fits counts.
     rewrites: Vec<Rewrite>,
 }
@@ -45,8 +46,7 @@ impl Rule {
     /// Reads a rule; the error says which word is wrong, and what it should be.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut rule = Self::default();
-        let words = text.split(|letter: char| letter.is_whitespace() || letter == ',').filter(|word| !word.is_empty());
-        for word in words {
+        for word in words(text) {
             let refused = |why: &str| ["`", word, "` ", why].concat();
             match word.split_once('=') {
                 None => rule.networks.push(network(word).map_err(refused)?),
@@ -61,7 +61,7 @@ impl Rule {
 
     /// Whether it is there for this client.
     pub(crate) fn covers(&self, client: IpAddr) -> bool {
-        self.networks.iter().any(|network| network.contains(&client))
+        self.networks.iter().any(|network| network.covers(client))
     }
 
     /// The address that the broker has for clients of these networks; none when it stays.
@@ -104,10 +104,13 @@ impl Subject {
     }
 }
 
-fn network(word: &str) -> Result<IpNet, &'static str> {
-    word.parse()
-        .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "is neither a network, as `10.0.0.0/8` or `fd00::/8`, nor a rewrite, as `10.1.0.5=198.51.100.7`")
+fn network(word: &str) -> Result<Network, &'static str> {
+    word.parse().map_err(|error| match error {
+        NetworkError::Malformed => {
+            "is neither a network, as `10.0.0.0/8` or `fd00::/8`, nor a rewrite, as `10.1.0.5=198.51.100.7`"
+        }
+        error => error.as_str(),
+    })
 }
 
 /// An IPv6 address keeps its brackets, as brokers register it.
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_rule_is_there_for_the_clients_of_its_networks_of_both_families() {
-        let rule = rule("10.20.0.0/16, fd00:20::/64 192.0.2.7");
+        let rule = rule("10.20.0.0/16, fd00:20::/64 192.0.2.7 ::ffff:10.22.0.0/112");
 
         for (client, is_covered) in [
             ("10.20.0.0", true),
@@ -154,6 +157,8 @@ mod tests {
             ("fd00:20:0:1::1", false),
             ("192.0.2.7", true),
             ("192.0.2.8", false),
+            ("10.22.0.1", true),
+            ("10.23.0.1", false),
         ] {
             assert_eq!(rule.covers(client.parse().unwrap()), is_covered, "{client}");
         }
@@ -198,6 +203,7 @@ mod tests {
         for (text, word, hint) in [
             ("10.0.0.0/33 a=b", "`10.0.0.0/33`", "as `10.0.0.0/8`"),
             ("10.0.0.0/8 office", "`office`", "nor a rewrite"),
+            ("::ffff:10.0.0.0/64 a=b", "`::ffff:10.0.0.0/64`", "write IPv4 networks as `10.0.0.0/8`"),
             ("a=b", "names no network", "0.0.0.0/0 ::/0"),
             ("", "names no network", "0.0.0.0/0 ::/0"),
             ("::/0 a=", "`a=`", "no host"),

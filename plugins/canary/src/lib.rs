@@ -5,70 +5,46 @@
 
 mod share;
 
-use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
-
-use fingerpost_sdk::{Policy, export_policy, kv, log, request, route_view};
+use fingerpost_sdk::entries::Entries;
+use fingerpost_sdk::network::address_of;
+use fingerpost_sdk::{Policy, export_policy, is_of_brokers, log, perm, request, route_view};
 
 use self::share::Share;
 
 /// Where it is written: the key is a broker name, the value says who sees it.
 const NAMESPACE: &str = "canary";
 
-/// Through these topics brokers find each other. Java: `TopicValidator.SYNC_BROKER_MEMBER_GROUP_PREFIX`.
-const SYNC_PREFIX: &str = "rmq_sys_SYNC_BROKER_MEMBER_";
-
-/// Java: `PermName`.
-const READ: i32 = 4;
-const WRITE: i32 = 2;
-
 struct Canary;
 
-/// The new brokers, and what they were read from.
-#[derive(Default)]
-struct Known {
-    entries: Vec<(String, String)>,
-    /// By broker name.
-    shares: Vec<(String, Share)>,
-}
-
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+    /// Who sees the new brokers, by broker name.
+    static SHARES: Entries<(String, Share)> = const { Entries::new(NAMESPACE) };
 }
 
 impl Policy for Canary {
     const MANIFEST: &'static str = include_str!("../manifest.toml");
 
     fn select() {
-        let entries = kv::entries(NAMESPACE).unwrap_or_default();
-        if entries.is_empty() {
-            return;
+        if let Some(shares) = SHARES.with(|shares| shares.read(read)) {
+            show(&shares);
         }
-        KNOWN.with_borrow_mut(|known| {
-            if known.entries != entries {
-                *known = Known { shares: read(&entries), entries };
-            }
-            show(&known.shares);
-        });
     }
 }
 
-fn read(entries: &[(String, String)]) -> Vec<(String, Share)> {
-    let share = |name: &str, text: &str| {
-        Share::parse(text).unwrap_or_else(|why| {
-            // A slip must not show it to everybody.
-            let line = ["nobody is shown `", name, "`, because of the KV entry in `", NAMESPACE, "`: ", &why].concat();
-            log::write(log::Level::Error, &line);
-            Share::NONE
-        })
-    };
-    entries.iter().map(|(name, text)| (name.clone(), share(name, text))).collect()
+fn read(name: &str, text: &str) -> Result<(String, Share), String> {
+    let share = Share::parse(text).unwrap_or_else(|why| {
+        // It is not left out: a slip must not show the broker to everybody.
+        let line = ["nobody is shown `", name, "`, because of the KV entry in `", NAMESPACE, "`: ", &why].concat();
+        log::write(log::Level::Error, &line);
+        Share::NONE
+    });
+    Ok((name.to_owned(), share))
 }
 
 fn show(shares: &[(String, Share)]) {
     let mut new = shares.iter().filter_map(|(name, share)| Some((route_view::find(name)?, share))).peekable();
     // A reply that rests on who asks is not remembered, so nobody asks that without need.
-    if new.peek().is_none() || route_view::topic().starts_with(SYNC_PREFIX) {
+    if new.peek().is_none() || is_of_brokers(&route_view::topic()) {
         return;
     }
     let Some(client) = address_of(&request::peer()) else { return };
@@ -88,12 +64,7 @@ fn show(shares: &[(String, Share)]) {
 
 /// What the permission is for clients that are not among the share; none when they do not see the broker at all.
 fn perm_for_others(share: &Share, perm: Option<i32>) -> Option<i32> {
-    perm.filter(|perm| share.is_of_writes && perm & READ != 0).map(|perm| perm & !WRITE)
-}
-
-/// An IPv4 client of a socket for both families is an IPv4 client.
-fn address_of(peer: &str) -> Option<IpAddr> {
-    peer.parse::<SocketAddr>().ok().map(|peer| peer.ip().to_canonical())
+    perm.filter(|perm| share.is_of_writes && perm & perm::READ != 0).map(|perm| perm & !perm::WRITE)
 }
 
 export_policy!(Canary);
@@ -110,11 +81,5 @@ mod tests {
         assert_eq!(perm_for_others(&of_writes, Some(7)), Some(5));
         assert_eq!(perm_for_others(&of_writes, Some(2)), None, "nothing would be left");
         assert_eq!(perm_for_others(&of_writes, None), None);
-    }
-
-    #[test]
-    fn a_client_stands_where_it_stands_whatever_socket_it_came_through() {
-        assert_eq!(address_of("10.0.0.1:5"), address_of("[::ffff:10.0.0.1]:7"));
-        assert_ne!(address_of("10.0.0.1:5"), address_of("10.0.0.2:5"));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use fingerpost_sdk::entries::words;
+use fingerpost_sdk::network::{Network, NetworkError};
 
 /// A hundredth of a percent is the smallest share.
 const WHOLE: u64 = 10_000;
@@ -13,7 +14,7 @@ pub(crate) struct Share {
     /// Of [`WHOLE`].
     of_clients: u64,
     /// Whoever is in one of these sees it whatever the share.
-    always: Vec<IpNet>,
+    always: Vec<Network>,
     /// Whether the others see it as well, but do not send to it.
     pub(crate) is_of_writes: bool,
 }
@@ -26,8 +27,7 @@ impl Share {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut share = Self::NONE;
         let mut shares = 0;
-        let words = text.split(|letter: char| letter.is_whitespace() || letter == ',').filter(|word| !word.is_empty());
-        for word in words {
+        for word in words(text) {
             let refused = |why: &str| ["`", word, "` ", why].concat();
             if word == "writes" {
                 share.is_of_writes = true;
@@ -36,10 +36,7 @@ impl Share {
                     .ok_or_else(|| refused("is no share; one is from `0%` to `100%`, with up to two decimals"))?;
                 shares += 1;
             } else {
-                let network = word.parse().or_else(|_| word.parse::<IpAddr>().map(IpNet::from));
-                share.always.push(network.map_err(|_| {
-                    refused("is neither a share, as `10%`, nor a network, as `10.0.0.0/8` or `fd00::/8`, nor `writes`")
-                })?);
+                share.always.push(network(word).map_err(refused)?);
             }
         }
         match shares {
@@ -50,8 +47,17 @@ impl Share {
 
     /// Whether this client is one of those.
     pub(crate) fn has(&self, client: IpAddr) -> bool {
-        place(client) < self.of_clients || self.always.iter().any(|network| network.contains(&client))
+        place(client) < self.of_clients || self.always.iter().any(|network| network.covers(client))
     }
+}
+
+fn network(word: &str) -> Result<Network, &'static str> {
+    word.parse().map_err(|error| match error {
+        NetworkError::Malformed => {
+            "is neither a share, as `10%`, nor a network, as `10.0.0.0/8` or `fd00::/8`, nor `writes`"
+        }
+        error => error.as_str(),
+    })
 }
 
 /// In hundredths of a percent.
@@ -127,9 +133,9 @@ mod tests {
 
     #[test]
     fn some_networks_see_it_whatever_the_share() {
-        let share = share("0% 10.9.0.0/16, fd00:9::/32 192.0.2.7");
+        let share = share("0% 10.9.0.0/16, fd00:9::/32 192.0.2.7 ::ffff:10.7.0.0/112");
 
-        for client in ["10.9.1.1", "fd00:9::1", "192.0.2.7"] {
+        for client in ["10.9.1.1", "fd00:9::1", "192.0.2.7", "10.7.1.1"] {
             assert!(share.has(client.parse().unwrap()), "{client}");
         }
         for client in ["10.8.1.1", "fd00:8::1", "192.0.2.8"] {
@@ -153,6 +159,7 @@ mod tests {
             ("140%", "`140%`", "from `0%` to `100%`"),
             ("10% 10.0.0.0/33", "`10.0.0.0/33`", "`10.0.0.0/8`"),
             ("10% write", "`write`", "nor `writes`"),
+            ("10% ::ffff:10.0.0.0/64", "`::ffff:10.0.0.0/64`", "write IPv4 networks as `10.0.0.0/8`"),
             ("10", "`10`", "as `10%`"),
             ("", "one share", "as `10%`"),
             ("10% 20%", "one share", "as `10%`"),

@@ -3,14 +3,8 @@
 
 use fingerpost_sdk::body::JsonBody;
 use fingerpost_sdk::{
-    Outcome, Processor, Refusal, code, export_processor, field, group_json, json, registrations, reply, routes,
+    Outcome, Processor, Refusal, code, export_processor, field, group_json, json, perm, registrations, reply, routes,
 };
-
-/// Java: `PermName.PERM_WRITE`.
-const WRITE: i32 = 2;
-
-/// Java: `PermName.PERM_READ | PermName.PERM_WRITE`.
-const READ_WRITE: i32 = 6;
 
 /// How many broker groups are asked for at once.
 const BATCH: u32 = 256;
@@ -27,9 +21,9 @@ impl Processor for Cluster {
                 Ok(())
             }
             // The other bits stay.
-            205 => change_permissions("wipeTopicCount", !WRITE, 0),
+            205 => change_permissions("wipeTopicCount", !perm::WRITE, 0),
             // Java replaces the permission and does not add to it: an inherit bit is lost.
-            327 => change_permissions("addTopicCount", 0, READ_WRITE),
+            327 => change_permissions("addTopicCount", 0, perm::READ | perm::WRITE),
             _ => Err(Refusal::not_supported(code)),
         }
     }

@@ -3,23 +3,13 @@
 //!
 //! Who is drained stands in the KV store, because it changes while the server runs, on every name server at once.
 
-use std::cell::RefCell;
-
+use fingerpost_sdk::entries::Entries;
+use fingerpost_sdk::perm::{READ, WRITE};
 use fingerpost_sdk::route_view::{self, BrokerGroup};
-use fingerpost_sdk::{Policy, export_policy, kv, log};
-
-/// Where it is written: the key is a broker name or an address, the value says out of what.
-const NAMESPACE: &str = "drain";
-
-/// Through these topics brokers find each other. Java: `TopicValidator.SYNC_BROKER_MEMBER_GROUP_PREFIX`.
-const SYNC_PREFIX: &str = "rmq_sys_SYNC_BROKER_MEMBER_";
+use fingerpost_sdk::{Policy, export_policy, is_of_brokers};
 
 /// Java: `MixAll.MASTER_ID`.
 const MASTER: i64 = 0;
-
-/// Java: `PermName`.
-const READ: i32 = 4;
-const WRITE: i32 = 2;
 
 struct Drain;
 
@@ -44,44 +34,20 @@ enum Fate {
     },
 }
 
-/// The orders, and what they were read from.
-#[derive(Default)]
-struct Known {
-    entries: Vec<(String, String)>,
-    orders: Vec<Order>,
-}
-
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+    /// The key is a broker name or an address, the value says out of what.
+    static ORDERS: Entries<Order> = const { Entries::new("drain") };
 }
 
 impl Policy for Drain {
     const MANIFEST: &'static str = include_str!("../manifest.toml");
 
     fn select() {
-        let entries = kv::entries(NAMESPACE).unwrap_or_default();
-        if entries.is_empty() || route_view::topic().starts_with(SYNC_PREFIX) {
-            return;
+        let Some(orders) = ORDERS.with(|orders| orders.read(Order::parse)) else { return };
+        if !is_of_brokers(&route_view::topic()) {
+            show(&orders);
         }
-        KNOWN.with_borrow_mut(|known| {
-            if known.entries != entries {
-                *known = Known { orders: read(&entries), entries };
-            }
-            show(&known.orders);
-        });
     }
-}
-
-fn read(entries: &[(String, String)]) -> Vec<Order> {
-    let read = |(key, value): &(String, String)| {
-        let order = Order::parse(key, value);
-        if order.is_none() {
-            let what = ["the KV entry `", key, "` of `", NAMESPACE, "` is left out: `", value, "` "].concat();
-            log::write(log::Level::Error, &(what + "is none of `write`, `read` and `both`"));
-        }
-        order
-    };
-    entries.iter().filter_map(read).collect()
 }
 
 fn show(orders: &[Order]) {
@@ -109,14 +75,14 @@ fn show(orders: &[Order]) {
 }
 
 impl Order {
-    fn parse(of: &str, value: &str) -> Option<Self> {
+    fn parse(of: &str, value: &str) -> Result<Self, String> {
         let bits = match value.trim() {
             "write" => WRITE,
             "read" => READ,
             "both" => READ | WRITE,
-            _ => return None,
+            _ => return Err(["`", value, "` is none of `write`, `read` and `both`"].concat()),
         };
-        Some(Self { of: of.to_owned(), bits })
+        Ok(Self { of: of.to_owned(), bits })
     }
 }
 
@@ -231,9 +197,10 @@ mod tests {
 
     #[test]
     fn only_three_values_are_understood() {
-        assert_eq!(Order::parse("a", " both "), Some(Order { of: "a".to_owned(), bits: 6 }));
+        assert_eq!(Order::parse("a", " both "), Ok(Order { of: "a".to_owned(), bits: 6 }));
         for value in ["", "wirte", "Write", "read write", "true"] {
-            assert_eq!(Order::parse("a", value), None, "{value:?}");
+            let why = Order::parse("a", value).unwrap_err();
+            assert!(why.starts_with(&format!("`{value}` is none of `write`")), "{why}");
         }
     }
 }

@@ -33,11 +33,13 @@
 //! | [`routes`], [`kv`], [`settings`], [`clock`], [`log`] | what a plugin may ask the server |
 //! | [`state`], [`metrics`] | what a plugin keeps from one call to the next, and what it counts; since 0.1.1 |
 //! | [`registrations`], [`bodies`] | writing the route tables; bodies that the server decodes, and keeps |
+//! | [`entries`] | what operators say in the KV store, read again when it has changed |
 //! | [`field`] | header fields, read as Java reads them |
+//! | [`network`] | networks, and the clients in them |
 //! | [`java`] | Java's parsing and comparing, without a host |
 //! | [`json`], [`body`] | JSON as RocketMQ writes it; sending it in pieces |
 //! | [`route_reply`], [`topic_list`], [`group_json`] | what more than one stock plugin answers with |
-//! | [`code`] | response codes |
+//! | [`code`], [`perm`] | response codes; the bits of a permission |
 //!
 //! The first four rows of modules, and `route_view`, are generated from the contract in `wit/`, with its comments.
 //!
@@ -59,6 +61,11 @@ pub mod bindings;
 pub mod code;
 pub mod java;
 pub mod json;
+pub mod network;
+pub mod perm;
+
+#[cfg(any(feature = "processor", feature = "policy"))]
+pub mod entries;
 
 #[cfg(feature = "processor")]
 mod glance;
@@ -97,7 +104,7 @@ pub use glance::{Glancing, Sight, Verdict, glance};
 #[doc(hidden)]
 pub use panic::report_panics;
 #[cfg(feature = "policy")]
-pub use policy::Policy;
+pub use policy::{Policy, is_of_brokers};
 #[cfg(feature = "processor")]
 pub use processor::{Processor, answer};
 #[cfg(feature = "processor")]

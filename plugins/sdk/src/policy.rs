@@ -10,6 +10,12 @@ pub trait Policy {
     fn select();
 }
 
+/// Whether brokers learn the members of their group through this topic. What they are shown of it has to be what was
+/// registered, so policies leave it alone. Java: `TopicValidator.SYNC_BROKER_MEMBER_GROUP_PREFIX`.
+pub fn is_of_brokers(topic: &str) -> bool {
+    topic.starts_with("rmq_sys_SYNC_BROKER_MEMBER_")
+}
+
 /// Makes a component of a [`Policy`]: once per crate, at its root.
 #[macro_export]
 macro_rules! export_policy {

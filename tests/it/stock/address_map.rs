@@ -67,6 +67,20 @@ fn whom_no_rule_covers_and_what_no_rewrite_names_stays() {
 }
 
 #[test]
+fn an_ipv4_network_is_the_same_in_ipv6_clothes_and_one_that_is_wider_than_ipv4_is_not_understood() {
+    log();
+    let (server, mut broker) = start(|_| {});
+    put(&mut broker, "10-too-wide-for-a-test", "::ffff:10.20.0.0/64 a=wide");
+    put(&mut broker, "20-office", "::ffff:10.20.0.0/112 a=office");
+
+    for (peer, expected) in [("10.20.7.1:1", "office:10911"), ("10.21.0.1:1", "a:10911")] {
+        assert_eq!(shown(&mut from(&server, peer), "T"), [expected, "b:10911"], "{peer}");
+    }
+    let lines = log().lines(&["ERROR", "10-too-wide-for-a-test", "`::ffff:10.20.0.0/64` is wider than all of IPv4"]);
+    assert!(!lines.is_empty());
+}
+
+#[test]
 fn a_route_that_no_rule_is_about_is_remembered_and_a_rule_counts_from_its_answer_on() {
     let (server, mut broker) = start(|config| config.net.workers = 1);
     put(&mut broker, "office", "10.20.0.0/16 a=x");
