@@ -68,7 +68,8 @@ impl GroupMark {
     }
 }
 
-// Java: `String.equalsIgnoreCase`, as the SDK has it for plugins.
+// Java: `String.equalsIgnoreCase`. The SDK has it for plugins as well (`java::equals_ignore_case`): what is on either
+// side of the sandbox shares the contract and no code.
 fn equals_ignore_case(left: &str, right: &str) -> bool {
     if left.is_ascii() && right.is_ascii() {
         return left.eq_ignore_ascii_case(right);
@@ -86,6 +87,11 @@ fn fold(letter: char) -> char {
     };
     upper.to_lowercase().next().unwrap_or(upper)
 }
+
+#[cfg(test)]
+#[allow(dead_code, unreachable_pub, reason = "the SDK's, to compare with")]
+#[path = "../../plugins/sdk/src/java.rs"]
+mod java;
 
 #[cfg(test)]
 mod tests {
@@ -138,5 +144,16 @@ mod tests {
         assert!(equals_ignore_case("İ", "i"));
         assert!(!equals_ignore_case("straße", "STRASSE"));
         assert!(!equals_ignore_case("zone", "zone-é"));
+    }
+
+    #[test]
+    fn a_plugin_compares_letters_as_the_host_does() {
+        for letter in '\0'..=char::MAX {
+            for other in letter.to_uppercase().chain(letter.to_lowercase()).chain(['i']) {
+                let (letter, other) = (letter.to_string(), other.to_string());
+                let answers = [equals_ignore_case, java::equals_ignore_case].map(|compare| compare(&letter, &other));
+                assert_eq!(answers[0], answers[1], "{letter:?} {other:?}");
+            }
+        }
     }
 }
