@@ -64,7 +64,7 @@ pub(crate) const SINGLE: &[Verb] = &[
     Verb {
         name: "why",
         arguments: "TOPIC",
-        about: "Show a route of a running server before and after each policy",
+        about: "Show who answers a lookup of a running server, and the route before and after each policy",
         more: OF_A_SERVER,
         options: &[
             value("client", "ADDRESS", "who asks; this decides which brokers some policies show"),

@@ -1,7 +1,7 @@
-//! Why a client is shown the route that it is shown: what each policy of the chain makes of it.
+//! Why a client is shown the route that it is shown: who answers, and what each policy of the chain makes of the route.
 //!
-//! The policies run in instances of their own, on the thread of whoever asks. Nothing is counted, and what they do
-//! counts for nobody.
+//! The processor is named and not asked. The policies run in instances of their own, on the thread of whoever asks.
+//! Nothing is counted, and what they do counts for nobody.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::core::Core;
-use super::registry::{Catalogue, Origin, Plugin, PolicySlot};
+use super::registry::{Catalogue, Origin, Plugin};
 use super::request::Request;
 use super::view::RouteView;
 use super::wasm::{Allowance, Call, CallError, Part};
@@ -31,14 +31,13 @@ pub(crate) struct Question {
 pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) -> Option<Value> {
     let route = core.routes.tables().route(&question.topic)?;
     let settings = core.settings.snapshot();
-    // A lookup is what somebody answers who wants to be shown a route beforehand.
-    let lookup = catalogue.codes().filter(|(_, target)| target.glance.is_some()).map(|(code, _)| code).min();
+    let (lookup, field) = lookup(catalogue).unzip();
     let mut fields = Fields::new();
     for (name, value) in &question.fields {
         fields.insert(name.as_str(), value.as_str());
     }
-    if let Some(glance) = lookup.and_then(|code| catalogue.target(code)?.glance.clone()) {
-        fields.insert(glance.field(), question.topic.as_str());
+    if let Some(field) = field {
+        fields.insert(field, question.topic.as_str());
     }
     let command = Command { fields: Some(fields), ..Command::request(RequestCode(lookup.unwrap_or_default()), 0) };
     let client = question.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -53,8 +52,8 @@ pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) 
     let (mut steps, mut failed) = (Vec::new(), None);
     for slot in catalogue.chain() {
         let plugin = &catalogue.plugins()[slot.plugin];
-        let mut step = described(plugin, slot);
-        step["trouble"] = json!(plugin.trouble(core.clock.monotonic()));
+        let mut step = described(plugin, core);
+        step["on-failure"] = json!(slot.on_failure);
         if failed.is_some() {
             step["asked"] = json!(false);
             step["because"] = json!("a policy before it failed, which is an error for the client");
@@ -83,6 +82,7 @@ pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) 
         "topic": question.topic,
         "client": client.to_string(),
         "code": lookup,
+        "answered-by": lookup.and_then(|code| answerer(code, catalogue, core)),
         "generation": catalogue.number(),
         "settings": settings.version(),
         "tables": tables,
@@ -94,8 +94,29 @@ pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) 
 
 type Versions = std::collections::BTreeMap<String, u64>;
 
-/// Which plugin a step is.
-fn described(plugin: &Plugin, slot: &PolicySlot) -> Value {
+/// The request code that asks for a route, and the field that names the topic. A lookup is what some plugin wants to be
+/// shown a route for beforehand, even if another one answers it now.
+fn lookup(catalogue: &Catalogue) -> Option<(i32, &str)> {
+    let entries = catalogue.plugins().iter().flat_map(|plugin| &plugin.manifest.codes);
+    entries.filter_map(|entry| Some((entry.code, &*entry.glance.as_ref()?.route_by_field))).min()
+}
+
+/// Who answers a request code, in whose place, and who does if it fails.
+fn answerer(code: i32, catalogue: &Catalogue, core: &Core) -> Option<Value> {
+    let target = catalogue.target(code)?;
+    let plugin = &catalogue.plugins()[target.plugin];
+    // Whoever had the code before was admitted before, and is still there.
+    let has_it = |other: &&Arc<Plugin>| other.manifest.codes.iter().any(|entry| entry.code == code);
+    let replaced = catalogue.plugins()[..target.plugin].iter().rfind(has_it);
+    let fallback = target.fallback.as_ref().map(|fallback| &catalogue.plugins()[fallback.plugin]);
+    let mut described = described(plugin, core);
+    described["in-place-of"] = json!(replaced.map(|replaced| &*replaced.name));
+    described["fallback"] = json!(fallback.map(|fallback| &*fallback.name));
+    Some(described)
+}
+
+/// Which plugin it is.
+fn described(plugin: &Plugin, core: &Core) -> Value {
     let file = match &plugin.origin {
         Origin::Embedded => None,
         Origin::File(path) => Some(path.display().to_string()),
@@ -105,7 +126,8 @@ fn described(plugin: &Plugin, slot: &PolicySlot) -> Value {
         "version": plugin.manifest.version,
         "sha256": plugin.component.sha256(),
         "file": file,
-        "on-failure": slot.on_failure,
+        "since": plugin.since(),
+        "trouble": plugin.trouble(core.clock.monotonic()),
     })
 }
 

@@ -7,13 +7,14 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use fingerpost::config::{Config, Place};
+use fingerpost::config::{Config, Place, ProcessorFailure};
 use serde_json::{Value, json};
 
-use crate::guests::{component, drop_in, drop_in_bytes, log, register, with_section};
+use crate::guests::{allow, component, drop_in, drop_in_bytes, log, register, with_section, with_text};
 use crate::harness::{Ask, Client, Server};
 use crate::operating::remembering;
 use crate::process::{self, Ended};
+use crate::requests::kv_put;
 
 fn controlled(config: &mut Config, home: &Path) {
     remembering(config, home);
@@ -164,10 +165,59 @@ fn why_a_route_is_shown_as_it_is_can_be_asked_policy_by_policy() {
     let failing = why(json!({ "misbehave": "panic" }));
     assert_eq!(failing["failed"], "misbehaving-policy");
     assert!(failing["policies"][2]["failure"].as_str().is_some_and(|why| why.contains("it trapped")));
+    assert_eq!((&answer["answered-by"]["name"], &answer["answered-by"]["file"]), (&json!("lookup"), &json!(null)));
+    assert_eq!(answer["answered-by"]["in-place-of"], json!(null), "nobody else had it");
     // Nobody's calls are counted, and nothing is shown otherwise because somebody asked.
     assert_eq!(client.ask(Ask::new(105).field("topic", "T")).code, 0);
     let unknown = ask(&server, json!({ "do": "why", "topic": "X", "client": null, "fields": {} }));
     assert_eq!(unknown["error"], "there is no topic \"X\"");
+}
+
+#[test]
+fn who_answers_a_lookup_is_told_with_whose_place_it_took_although_it_is_not_asked() {
+    // It takes the lookup over, has no glance as that has, and would fail.
+    let ours = with_text(component("misbehaving"), "code = 9100\n", "code = 105 \n");
+    let server = Server::start_with(|config, home| {
+        controlled(config, home);
+        drop_in_bytes(home, "ours.wasm", &ours);
+        allow(config, "ours.wasm", true, &[]);
+        let word = config.plugins.files.get_mut("ours.wasm").expect("it was just put there");
+        word.on_failure = ProcessorFailure::Fallback;
+    });
+    let mut client = server.client();
+    register(&mut client, "a", r#""T":{"topicName":"T"},"U":{"topicName":"U"}"#);
+
+    let asked = json!({ "do": "why", "topic": "T", "client": null, "fields": { "how": "panic" } });
+    let answer = ask(&server, asked)["ok"].clone();
+
+    assert_eq!(answer["code"], 105);
+    let by = &answer["answered-by"];
+    assert_eq!((&by["name"], &by["since"], &by["trouble"]), (&json!("misbehaving"), &json!(1), &json!(null)), "{by}");
+    assert_eq!((&by["in-place-of"], &by["fallback"]), (&json!("lookup"), &json!("lookup")), "{by}");
+    assert!(by["file"].as_str().is_some_and(|file| file.ends_with("ours.wasm")), "{by}");
+    assert_eq!(answer["route"][0]["broker"], "a");
+}
+
+#[test]
+fn an_operator_who_asks_why_reads_in_the_log_what_is_wrong_with_an_entry_before_anybody_looks_up() {
+    log();
+    let server = Server::start_with(|config, home| {
+        controlled(config, home);
+        config.policies.chain = ["address-map", "canary", "drain"].map(str::to_owned).into();
+    });
+    let mut client = server.client();
+    register(&mut client, "a", r#""T":{"topicName":"T"},"U":{"topicName":"U"}"#);
+    for namespace in ["address-map", "canary", "drain"] {
+        assert_eq!(client.ask(kv_put(namespace, "why-of-a-test", "nonsense")).code, 0);
+    }
+
+    let answer = ask(&server, json!({ "do": "why", "topic": "T", "client": null, "fields": {} }));
+
+    assert!(answer["ok"].is_object(), "{answer}");
+    for namespace in ["address-map", "canary", "drain"] {
+        let told = log().lines(&["ERROR", &format!("`{namespace}`"), "why-of-a-test", "`nonsense` is n"]);
+        assert_eq!(told.len(), 1, "{namespace}: {told:?}");
+    }
 }
 
 /// Runs the program with these words, for the server in this home.

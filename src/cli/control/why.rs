@@ -1,4 +1,4 @@
-//! `fingerpost why TOPIC`: the route that a client is shown, and what each policy made of it.
+//! `fingerpost why TOPIC`: who answers a client that asks for the route, and what each policy made of what it is shown.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use crate::control::Request;
 
 const USAGE: &str = "\
 usage: fingerpost why TOPIC [--client IP] [--field NAME=VALUE]... [-c FILE | --socket PATH] [--json]
-Show the route of a topic before and after each policy, as a running server would show it to a client.";
+Show who answers, and the route of a topic before and after each policy, as a running server shows it to a client.";
 
 /// Does what the words after `why` say, and returns the exit code.
 ///
@@ -55,12 +55,26 @@ struct Explained {
     topic: String,
     client: String,
     code: Option<i32>,
+    #[serde(rename = "answered-by")]
+    answered_by: Option<Answerer>,
     generation: u64,
     settings: u64,
     tables: Tables,
     route: Vec<Group>,
     policies: Vec<Step>,
     failed: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Answerer {
+    name: String,
+    version: String,
+    file: Option<String>,
+    since: u64,
+    in_place_of: Option<String>,
+    fallback: Option<String>,
+    trouble: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +116,7 @@ fn text(explained: &Explained) -> String {
     let mut text = format!("topic {topic}, for {client}{code}\n");
     let mut line = |line: String| writeln!(text, "{line}").expect("a string takes what is written");
     line(format!("plugins: generation {generation}; settings: version {settings}; topic: version {}", tables.version));
+    explained.answered_by.as_ref().into_iter().for_each(|answerer| line(answered(answerer)));
     line("the tables have".to_owned());
     for group in route {
         let version = tables.groups.get(&group.broker).map_or_else(String::new, |of| format!("  (version {of})"));
@@ -109,8 +124,7 @@ fn text(explained: &Explained) -> String {
     }
     let mut before = route;
     for (place, step) in (1..).zip(policies) {
-        let from = step.file.as_ref().map_or_else(String::new, |file| format!(", {file}"));
-        let head = format!("{place}. {} {}{from}", step.name, step.version);
+        let head = format!("{place}. {}", plugin(&step.name, &step.version, step.file.as_deref()));
         match (&step.because, &step.failure, &step.shown) {
             (Some(because), _, _) if !step.asked => line(format!("{head}: is not asked; {because}")),
             (_, Some(failure), _) => line(format!("{head}: failed; {failure}")),
@@ -133,6 +147,23 @@ fn text(explained: &Explained) -> String {
         }
     }
     text
+}
+
+/// A plugin in a few words.
+fn plugin(name: &str, version: &str, file: Option<&str>) -> String {
+    let from = file.map_or_else(String::new, |file| format!(", {file}"));
+    format!("{name} {version}{from}")
+}
+
+/// Who answers, in a line.
+fn answered(by: &Answerer) -> String {
+    let mut line = format!("answered by {}", plugin(&by.name, &by.version, by.file.as_deref()));
+    let mut more = |what: &str, text: &Option<String>| line.extend(text.iter().map(|text| format!("; {what}{text}")));
+    more("since generation ", &Some(by.since.to_string()));
+    more("an override of ", &by.in_place_of);
+    more("if it fails, by ", &by.fallback);
+    more("", &by.trouble);
+    line
 }
 
 /// What became of the groups, one line each.
@@ -193,6 +224,7 @@ mod tests {
         };
         let explained = json!({
             "topic": "orders", "client": "10.0.0.7", "code": 7, "generation": 3, "settings": 2,
+            "answered-by": step("ours", json!({ "file": "/p/ours.wasm", "since": 2, "in-place-of": "theirs" })),
             "tables": { "version": 9, "groups": { "a": 8, "b": 5 } },
             "route": [group("a", 6), group("b", 6)],
             "policies": [
@@ -209,6 +241,7 @@ mod tests {
         let expected = "\
 topic orders, for 10.0.0.7, request code 7
 plugins: generation 3; settings: version 2; topic: version 9
+answered by ours 1.0.0, /p/ours.wasm; since generation 2; an override of theirs
 the tables have
     a (cluster c): perm 6, queues 4/4, 0=a:1  (version 8)
     b (cluster c): perm 6, queues 4/4, 0=b:1  (version 5)
