@@ -17,6 +17,7 @@ use crate::plugin::{
     refuse,
 };
 use crate::readiness::ReadinessCell;
+use crate::recording::Recorder;
 use crate::remoting::{Command, FrameError, ResponseCode, SerializeType, VERSION_BEFORE_GO_AWAY};
 use crate::route::ConnectionId;
 
@@ -28,6 +29,7 @@ pub(crate) struct Gate {
     pub(crate) readiness: Arc<ReadinessCell>,
     /// Strangers must not fill the log.
     pub(crate) refusals: LogLimit,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// One worker's half: decodes, admits, answers reads.
@@ -48,6 +50,7 @@ pub(crate) struct Lane {
     pub(crate) follower: Follower,
     pub(crate) runner: Runner,
     pub(crate) guests: Arc<GuestSlots>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// How many threads of the lane may be inside plugins that are not embedded: all but one, so that a plugin that loops
@@ -121,6 +124,10 @@ impl Service for Worker {
     type Job = LaneRequest;
 
     fn recall(&mut self, frame: &[u8], connection: &Connection, out: &mut BytesMut) -> bool {
+        // Every request comes by here once, whoever answers it.
+        if self.gate.recorder.is_on() {
+            self.gate.recorder.asked(frame, connection, self.gate.core.clock.monotonic());
+        }
         let Some(memo) = &mut self.memo else { return false };
         let gate = &self.gate;
         // Who is sent away depends on the version, which only the header knows.
@@ -335,6 +342,9 @@ impl LaneService for Lane {
 
     fn connection_closed(&mut self, id: ConnectionId) {
         self.core.waiting.forget(id);
+        if self.recorder.is_on() {
+            self.recorder.closed(id, self.core.clock.monotonic());
+        }
         let Some(connection) = self.core.registrants.take(id) else { return };
         let removed = self.core.routes.disconnect(&connection);
         self.core.changes.disconnected.add(removed.len());

@@ -53,6 +53,8 @@ mod portions;
 #[cfg(feature = "server")]
 pub mod readiness;
 #[cfg(feature = "server")]
+mod recording;
+#[cfg(feature = "server")]
 mod scan;
 #[cfg(feature = "server")]
 pub mod server;

@@ -15,6 +15,7 @@ use crate::notify::Notifier;
 use crate::plugin::{Board, Changes, Core, Fuel, Generations, Registrants, Reloader, Runner, RunnerTerms};
 use crate::portions::{body_limits, lane_threads, strangers, threads, upstreams};
 use crate::readiness::ReadinessCell;
+use crate::recording::Recorder;
 use crate::route::RouteTable;
 use crate::server::BindError;
 use crate::upstream::Upstreams;
@@ -31,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) board: Arc<Board>,
     pub(crate) readiness: Arc<ReadinessCell>,
     pub(crate) memo_tally: Arc<memo::Tally>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 impl Parts {
@@ -62,8 +64,8 @@ impl Parts {
         let plugins = Reloader::start(config.plugins.clone(), config.policies.clone(), &core, fuel)?;
         let (generations, board) = (Arc::clone(plugins.generations()), Arc::clone(plugins.board()));
         let readiness = Arc::new(ReadinessCell::new(Arc::clone(&core)));
-        let (plugins, memo_tally) = (Arc::new(Mutex::new(plugins)), Arc::default());
-        Ok(Self { config, core, generations, plugins, board, readiness, memo_tally })
+        let (plugins, memo_tally, recorder) = (Arc::new(Mutex::new(plugins)), Arc::default(), Arc::default());
+        Ok(Self { config, core, generations, plugins, board, readiness, memo_tally, recorder })
     }
 
     /// Replies that workers remember, if the operator wants that.
@@ -81,6 +83,7 @@ impl Parts {
             serialize_type: self.config.net.serialize_type,
             readiness: Arc::clone(&self.readiness),
             refusals: LogLimit::new(REFUSAL_LINES_MAX, Duration::from_secs(1)),
+            recorder: Arc::clone(&self.recorder),
         });
         let (generations, terms) = (Arc::clone(&self.generations), self.runner_terms(false));
         let memo = self.memo_factory();
@@ -95,10 +98,12 @@ impl Parts {
         let (generations, core) = (Arc::clone(&self.generations), Arc::clone(&self.core));
         let terms = self.runner_terms(true);
         let guests = Arc::new(GuestSlots::new(lane_threads(&self.config).get()));
+        let recorder = Arc::clone(&self.recorder);
         move || {
             let (follower, catalogue) = generations.follow();
             let runner = Runner::new(Arc::clone(&catalogue), Arc::clone(&core), terms);
-            Lane { core: Arc::clone(&core), catalogue, follower, runner, guests: Arc::clone(&guests) }
+            let (guests, recorder) = (Arc::clone(&guests), Arc::clone(&recorder));
+            Lane { core: Arc::clone(&core), catalogue, follower, runner, guests, recorder }
         }
     }
 

@@ -156,7 +156,7 @@ impl NameServer {
     pub fn serve(self) -> std::io::Result<Running> {
         let Self { parts, listener, certificates } = self;
         let (worker, lane) = (parts.worker_factory(), parts.lane_factory());
-        let Parts { config, core, generations, plugins, board, readiness, memo_tally } = parts;
+        let Parts { config, core, generations, plugins, board, readiness, memo_tally, recorder } = parts;
         let settings = Arc::clone(&core.settings);
         let serving = listener.serve(move || settings.switches().idle_timeout, worker, lane)?;
         let scan = Scan::start(Arc::clone(&core), serving.connections(), &config)?;
@@ -182,6 +182,7 @@ impl NameServer {
             board: Arc::clone(&board),
             core: Arc::clone(&core),
             connections: serving.connections(),
+            recorder,
         };
         let control = config.admin.control_socket.path().map(|path| Control::start(path, served)).transpose()?;
         let admin = config.admin.http_listen.address().map(|address| Admin::start(address, sources)).transpose()?;
@@ -402,6 +403,11 @@ pub(crate) mod tests {
         let loaded = Loaded { config, overlay: Overlay::default(), extras: Default::default(), notices: Vec::new() };
         let settings = Settings::new(&loaded);
         NameServer::bind(loaded.config, settings, Arc::new(SystemClock::default())).unwrap()
+    }
+
+    /// What it is made of.
+    pub(crate) fn parts(server: &NameServer) -> &Parts {
+        &server.parts
     }
 
     #[test]

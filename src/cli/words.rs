@@ -185,6 +185,9 @@ impl Given {
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Value(value) => given.arguments.push(value),
+                Arg::Short('c') if options.iter().any(|option| option.name == OF_CONFIG.name) => {
+                    given.options.push((OF_CONFIG.name, parser.value()?));
+                }
                 Arg::Short(short) => return wrong(format!("there is no option -{short}")),
                 Arg::Long(name) => {
                     let Some(option) = options.iter().find(|option| option.name == name) else {

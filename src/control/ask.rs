@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{REPLY_SIZE_MAX, Reply, Request};
 
 /// Compiling what is new on a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -33,27 +33,30 @@ pub(crate) enum AskError {
     Io { path: PathBuf, error: io::Error },
     #[error("the server at {} answered what this program does not understand: {error}", path.display())]
     Strange { path: PathBuf, error: serde_json::Error },
+    #[error("the server at {} stopped before the record was there: nothing of it is kept", .0.display())]
+    Stopped(PathBuf),
 }
 
 /// Sends a request to the server whose socket this is, and waits for the reply.
 pub(crate) fn ask(path: &Path, request: &Request) -> Result<Reply, AskError> {
-    let path = path.to_owned();
-    let stream = match UnixStream::connect(&path) {
-        Ok(stream) => stream,
-        Err(error) => {
-            return Err(match error.kind() {
-                io::ErrorKind::NotFound => AskError::Missing(path),
-                io::ErrorKind::ConnectionRefused => AskError::Ended(path),
-                io::ErrorKind::PermissionDenied => match owner(&path) {
-                    Some((path, owner)) => AskError::Foreign { path, owner },
-                    None => AskError::Io { path, error },
-                },
-                _ => AskError::Io { path, error },
-            });
+    let stream = connect(path)?;
+    let line = converse(stream, request).map_err(|error| AskError::Io { path: path.to_owned(), error })?;
+    serde_json::from_slice(&line).map_err(|error| AskError::Strange { path: path.to_owned(), error })
+}
+
+pub(super) fn connect(path: &Path) -> Result<UnixStream, AskError> {
+    UnixStream::connect(path).map_err(|error| {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::NotFound => AskError::Missing(path),
+            io::ErrorKind::ConnectionRefused => AskError::Ended(path),
+            io::ErrorKind::PermissionDenied => match owner(&path) {
+                Some((path, owner)) => AskError::Foreign { path, owner },
+                None => AskError::Io { path, error },
+            },
+            _ => AskError::Io { path, error },
         }
-    };
-    let line = converse(stream, request).map_err(|error| AskError::Io { path: path.clone(), error })?;
-    serde_json::from_slice(&line).map_err(|error| AskError::Strange { path, error })
+    })
 }
 
 fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Vec<u8>> {

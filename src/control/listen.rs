@@ -12,13 +12,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::record::attend;
 use super::{REQUEST_SIZE_MAX, Reply, Request};
 use crate::admin::list;
 use crate::atomic;
+use crate::config::ByteSize;
 use crate::net::Connections;
 use crate::plugin::{Board, Core, Generations, Order, Question, Reloaded, Reloader, shared_place, why};
+use crate::recording::{Limits, Recorder, Recording};
 
 /// For the request to arrive, and then for the reply to leave.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,6 +48,7 @@ pub(crate) struct Served {
     pub(crate) board: Arc<Board>,
     pub(crate) core: Arc<Core>,
     pub(crate) connections: Connections,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// The thread. Dropping this stops it.
@@ -147,23 +152,48 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// One after the other: orders are rare, and each sees what the one before it did.
+/// One after the other: orders are rare, and each sees what the one before it did. A record takes long, and keeps
+/// nobody from giving orders meanwhile.
 async fn serve(listener: &tokio::net::UnixListener, served: &Served) {
+    // Dropped with this, and so is what they record.
+    let mut records = JoinSet::new();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Whoever went away needs no answer.
-                let _ = converse(stream, served).await;
-            }
-            Err(_) => tokio::time::sleep(RETRY_AFTER).await,
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    // Whoever went away needs no answer.
+                    if let Ok(Some((stream, recording, time))) = converse(stream, served).await {
+                        records.spawn(attend(stream, recording, time, Arc::clone(&served.core)));
+                    }
+                }
+                Err(_) => tokio::time::sleep(RETRY_AFTER).await,
+            },
+            // Only to forget it.
+            Some(_) = records.join_next() => {}
         }
     }
 }
 
-async fn converse(mut stream: tokio::net::UnixStream, served: &Served) -> io::Result<()> {
+/// Answers one request; one for a record is only the first of its connection.
+async fn converse(
+    mut stream: tokio::net::UnixStream,
+    served: &Served,
+) -> io::Result<Option<(tokio::net::UnixStream, Recording, Duration)>> {
     let (peer, me) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+    let mut recording = None;
     let reply = if peer == me || peer == ROOT {
-        match timeout(TRANSFER_TIMEOUT, read(&mut stream)).await?? {
+        let line = timeout(TRANSFER_TIMEOUT, read_line(&mut stream)).await??;
+        match understood(&line) {
+            Ok(Request::Record { millis, bytes }) => {
+                let limits = Limits { time: Duration::from_millis(millis), size: ByteSize::new(bytes) };
+                match served.recorder.start(&served.core, limits) {
+                    Ok(begun) => {
+                        recording = Some((begun, limits.time));
+                        Reply::Ok(json!({}))
+                    }
+                    Err(why) => Reply::Error(why.to_string()),
+                }
+            }
             Ok(request) => answer(request, served).await,
             Err(why) => Reply::Error(why),
         }
@@ -171,24 +201,37 @@ async fn converse(mut stream: tokio::net::UnixStream, served: &Served) -> io::Re
         tracing::warn!(user = peer, "somebody else wanted to give orders, and was not heard");
         Reply::Error(format!("this server belongs to user {me}, and you are user {peer}"))
     };
-    let mut line = serde_json::to_vec(&reply)?;
-    line.push(b'\n');
-    timeout(TRANSFER_TIMEOUT, stream.write_all(&line)).await?
+    timeout(TRANSFER_TIMEOUT, write(&mut stream, &reply)).await??;
+    Ok(recording.map(|(recording, time)| (stream, recording, time)))
 }
 
-/// The request, or what is wrong with it.
-async fn read(stream: &mut tokio::net::UnixStream) -> io::Result<Result<Request, String>> {
+/// What arrives up to the end of a line, or of the connection: nothing when that has come.
+pub(super) async fn read_line(stream: &mut tokio::net::UnixStream) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut limited = stream.take(REQUEST_SIZE_MAX);
     while !line.ends_with(b"\n") && limited.read_buf(&mut line).await? > 0 {}
+    Ok(line)
+}
+
+/// The request, or what is wrong with it.
+pub(super) fn understood(line: &[u8]) -> Result<Request, String> {
     if line.len() as u64 == REQUEST_SIZE_MAX {
-        return Ok(Err(format!("a request has less than {REQUEST_SIZE_MAX} bytes")));
+        return Err(format!("a request has less than {REQUEST_SIZE_MAX} bytes"));
     }
-    Ok(serde_json::from_slice(&line).map_err(|error| format!("that is no request: {error}")))
+    serde_json::from_slice(line).map_err(|error| format!("that is no request: {error}"))
+}
+
+pub(super) async fn write(stream: &mut tokio::net::UnixStream, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    stream.write_all(&line).await
 }
 
 async fn answer(request: Request, served: &Served) -> Reply {
     let order = match request {
+        Request::Record { .. } | Request::RecordProgress {} | Request::RecordFinish {} => {
+            return Reply::Error("no record was begun over this connection".to_owned());
+        }
         Request::List {} => return Reply::Ok(list(&served.generations, &served.board, served.core.clock.monotonic())),
         Request::Why { topic, client, fields } => {
             let question = Question { topic, client, fields: fields.into_iter().collect() };

@@ -1,7 +1,7 @@
 //! Orders for a running server, over a socket that only its user can open.
 //!
-//! A connection carries one request and its reply, each a line of JSON. [`Control`] answers on a thread of its own;
-//! [`ask`] is the other side.
+//! A connection carries one request and its reply, each a line of JSON; only one that asks for a [record](record) goes
+//! on. [`Control`] answers on a thread of its own; [`ask`] and [`record()`] are the other side.
 //!
 //! # Invariants
 //!
@@ -12,6 +12,7 @@
 
 mod ask;
 mod listen;
+mod record;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub(crate) use self::ask::ask;
 pub(crate) use self::listen::{Control, Served};
+pub(crate) use self::record::{Recorded, record};
 
 /// What is asked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,6 +38,13 @@ pub(crate) enum Request {
     Enable { name: String },
     /// Use a plugin no more.
     Disable { name: String },
+    /// Keep what is asked from now on, for so long and so many bytes. The next requests of this connection are the two
+    /// below, and its end is that of the record.
+    Record { millis: u64, bytes: u64 },
+    /// How far is the record?
+    RecordProgress {},
+    /// The record, as it is.
+    RecordFinish {},
     /// What the policies make of a route.
     Why { topic: String, client: Option<IpAddr>, fields: BTreeMap<String, String> },
 }

@@ -94,7 +94,7 @@ pub(super) fn parts(bytes: &[u8]) -> Result<(SerializeType, std::ops::Range<usiz
 }
 
 /// Whether a frame, of which at least the prefix is there, has its header in JSON.
-pub(super) fn is_json(frame: &[u8]) -> bool {
+pub(crate) fn is_json(frame: &[u8]) -> bool {
     frame[LENGTH] == SerializeType::Json.byte()
 }
 

@@ -16,12 +16,12 @@ use crate::operating::remembering;
 use crate::process::{self, Ended};
 use crate::requests::kv_put;
 
-fn controlled(config: &mut Config, home: &Path) {
+pub(crate) fn controlled(config: &mut Config, home: &Path) {
     remembering(config, home);
     config.admin.control_socket = Place::At(socket(home));
 }
 
-fn socket(home: &Path) -> PathBuf {
+pub(crate) fn socket(home: &Path) -> PathBuf {
     home.join("state/control.sock")
 }
 
@@ -35,7 +35,7 @@ fn converse(socket: &Path, bytes: &[u8]) -> Value {
     serde_json::from_str(&reply).unwrap_or_else(|error| panic!("{error}: {reply}"))
 }
 
-fn ask(server: &Server, request: Value) -> Value {
+pub(crate) fn ask(server: &Server, request: Value) -> Value {
     converse(&socket(server.home()), format!("{request}\n").as_bytes())
 }
 
@@ -221,7 +221,7 @@ fn an_operator_who_asks_why_reads_in_the_log_what_is_wrong_with_an_entry_before_
 }
 
 /// Runs the program with these words, for the server in this home.
-fn run(home: &Path, words: &[&str]) -> Ended {
+pub(crate) fn run(home: &Path, words: &[&str]) -> Ended {
     let mut command = process::program(home);
     command.env("HOME", home).args(words);
     process::run(command)

@@ -35,6 +35,7 @@ mod plugins;
 mod policies;
 mod process;
 mod proxy_protocol;
+mod record;
 mod reload;
 mod reload_configuration;
 mod reload_doubts;

@@ -14,9 +14,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
 
+use crate::control::controlled;
 use crate::harness::{Client, Server};
 use crate::process;
 use crate::proxy_protocol::{binary, line, networks};
+use crate::record::Recorder;
 use crate::requests::{Broker, cluster_info, kv_put, route};
 
 /// An authority of these tests.
@@ -364,4 +366,32 @@ fn a_broker_is_told_over_tls_and_the_message_ends_with_a_goodbye() {
 
     let bytes = told.join().expect("the thread ends").expect("the message and a goodbye");
     assert!(String::from_utf8_lossy(&bytes).contains(r#""offlineBrokerAddr":"127.0.0.1:1""#), "{bytes:?}");
+}
+
+#[test]
+fn a_record_has_whom_a_proxy_names_and_what_was_asked_over_tls() {
+    let authority = Authority::new("authority");
+    let server = Server::start_with(|config, home| {
+        controlled(config, home);
+        config.tls = signed_by(&authority, home);
+        config.net.proxy_protocol_from = networks(&["127.0.0.0/8"]);
+    });
+    let recorder = Recorder::begin(server.home(), Duration::from_secs(60), 1 << 20).expect("nobody else does");
+
+    for peer in ["203.0.113.7:40000", "[2001:db8::1]:40001"] {
+        let mut client = server.client();
+        client.send_bytes(&binary(peer));
+        let mut client = client.begin_tls(&authority.client(None)).expect("it shakes hands");
+        assert_eq!(client.ask(cluster_info()).code, 0);
+    }
+    let mut plain = server.client();
+    plain.send_bytes(&line("203.0.113.8:40002"));
+    assert_eq!(plain.ask(cluster_info()).code, 0);
+
+    let (text, requests) = recorder.finish();
+    assert_eq!(requests, 3);
+    for peer in ["203.0.113.7:40000", "[2001:db8::1]:40001", "203.0.113.8:40002"] {
+        assert!(text.contains(&format!("from = \"{peer}\"")), "{text}");
+    }
+    assert!(!text.contains("127.0.0.1"), "{text}");
 }

@@ -1,21 +1,23 @@
-//! Commands for a running server: `fingerpost plugin list`, `reload`, `rollback`, `enable`, `disable`, and `fingerpost
-//! why`.
+//! Commands for a running server: `fingerpost plugin list`, `reload`, `rollback`, `enable`, `disable`, `replay
+//! --record`, and `fingerpost why`.
 //!
 //! The server is found by its configuration (`-c FILE`, as it was started with), or by its socket (`--socket PATH`).
 //! Tables are for people; `--json` is for programs.
 
 mod list;
 mod orders;
+mod record;
 mod why;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser};
 use serde_json::Value;
 
 pub(super) use self::list::list;
 pub(super) use self::orders::{disable, enable, reload, rollback};
+pub(super) use self::record::{FOR, FORCE, MAX_SIZE, record};
 pub use self::why::why;
 use super::exit;
 use crate::config::{self, Environment};
@@ -64,15 +66,7 @@ impl Given {
 
     /// Asks the server, and shows its answer; says how it went.
     fn ask(&self, request: &Request, show: impl FnOnce(&Value) -> anyhow::Result<String>) -> anyhow::Result<u8> {
-        let socket = match &self.socket {
-            Some(path) => path.clone(),
-            None => {
-                let loaded = config::load(self.config.as_deref(), &Environment::of_process())?;
-                let socket = loaded.config.admin.control_socket.path().map(ToOwned::to_owned);
-                socket
-                    .ok_or_else(|| anyhow::anyhow!("`admin.control-socket` is \"none\": that server takes no orders"))?
-            }
-        };
+        let socket = socket_of(self.config.as_deref(), self.socket.as_deref())?;
         match ask(&socket, request)? {
             Reply::Ok(answer) if self.json => println!("{answer:#}"),
             Reply::Ok(answer) => print!("{}", show(&answer)?),
@@ -87,6 +81,16 @@ impl Given {
         }
         Ok(exit::OK)
     }
+}
+
+/// Where the server of a configuration takes orders, or the one whose socket this is.
+fn socket_of(config: Option<&Path>, socket: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = socket {
+        return Ok(path.to_owned());
+    }
+    let loaded = config::load(config, &Environment::of_process())?;
+    let socket = loaded.config.admin.control_socket.path().map(ToOwned::to_owned);
+    socket.ok_or_else(|| anyhow::anyhow!("`admin.control-socket` is \"none\": that server takes no orders"))
 }
 
 #[cfg(test)]

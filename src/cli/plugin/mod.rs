@@ -74,10 +74,13 @@ pub(crate) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "replay",
-        arguments: "RECORD.toml",
-        about: "Ask a candidate what a record has, and show what it answers otherwise",
-        more: "The record is a file of cases; what it expects does not count. Each request is asked of the candidate, \
-               and of what is in use without it. The exit code is 1 when an answer differs.",
+        arguments: "[RECORD.toml]",
+        about: "Ask a candidate what a record has, and show what it answers otherwise; or make a record",
+        more: "With --against: the record is a file of cases; what it expects does not count. Each request is asked of \
+               the candidate, and of what is in use without it. The exit code is 1 when an answer differs. With \
+               --record: what a running server is asked from now on is written into FILE, without what was signed, \
+               after what its tables and its KV store hold. The server is found by its configuration (-c FILE, as it \
+               was started with), or by its socket.",
         options: replay::OPTIONS,
         run: replay::run,
     },
@@ -204,7 +207,7 @@ pub(crate) fn print(text: &str) {
 }
 
 /// A line that the next one replaces, while something takes long; only for people.
-fn progress(text: &str) {
+pub(crate) fn progress(text: &str) {
     let mut err = std::io::stderr().lock();
     if err.is_terminal() {
         let _ = write!(err, "\r\x1b[K{text}").and_then(|()| err.flush());

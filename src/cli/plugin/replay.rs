@@ -2,6 +2,7 @@
 //! differs in the answers is shown.
 //!
 //! A record is a file of cases that expects nothing, so that what was recorded can be looked at and shortened by hand.
+//! With `--record`, a running server makes one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +15,8 @@ use super::cases::matching::{Difference, of_json};
 use super::cases::run::{self, address, before, frame};
 use super::cases::unordered::sorted;
 use super::subject::Subject;
-use super::{JSON, print, progress};
+use super::{JSON, OF_CONFIG, SOCKET, print, progress};
+use crate::cli::control::{self, FOR, FORCE, MAX_SIZE};
 use crate::cli::exit;
 use crate::cli::words::{Given, Opt, value};
 use crate::config::Grant;
@@ -30,8 +32,18 @@ pub(super) const OPTIONS: &[Opt] = &[
         "the candidate; it may take over what it answers, and write tables, KV store and settings",
     ),
     value("baseline", "FILE", "what it is compared with; the embedded plugins if nothing is said"),
+    value("record", "FILE", "make a record of what a running server is asked, in place of asking it of anybody"),
+    FOR,
+    MAX_SIZE,
+    FORCE,
+    SOCKET,
+    OF_CONFIG,
     JSON,
 ];
+
+/// What belongs to a record that is made, and to one that is replayed.
+const OF_RECORDING: [&str; 5] = [FOR.name, MAX_SIZE.name, FORCE.name, SOCKET.name, OF_CONFIG.name];
+const OF_REPLAYING: [&str; 2] = ["against", "baseline"];
 
 /// Differences that are shown whole; more are counted.
 const SHOWN_MAX: usize = 10;
@@ -40,13 +52,28 @@ const SHOWN_MAX: usize = 10;
 const PROGRESS_EVERY: usize = 500;
 
 pub(super) fn run(words: Parser) -> anyhow::Result<u8> {
-    let given = Given::read(words, OPTIONS, (1, 1))?;
+    let given = Given::read(words, OPTIONS, (0, 1))?;
+    let surplus = |names: &[&str]| names.iter().find(|name| given.has(name)).map(|name| format!("--{name}"));
+    let wrong = |text: String| Err(lexopt::Error::from(text).into());
+    if let Some(file) = given.value("record") {
+        let argument = given.arguments.first().map(|argument| argument.to_string_lossy().into_owned());
+        return match surplus(&OF_REPLAYING).or(argument) {
+            Some(surplus) => wrong(format!("--record FILE makes a record, and asks nobody: {surplus} is too much")),
+            None => control::record(Path::new(file), &given),
+        };
+    }
+    if let Some(surplus) = surplus(&OF_RECORDING) {
+        return wrong(format!("{surplus} is for --record FILE"));
+    }
+    let Some(record) = given.arguments.first() else {
+        return wrong("something is missing: a record, or --record FILE, which makes one".to_owned());
+    };
     let Some(against) = given.value("against") else {
         return Err(lexopt::Error::from("--against FILE says which component is to be tried").into());
     };
     let candidate = Subject::read(against).map_err(anyhow::Error::msg)?;
     let baseline = given.value("baseline").map(Subject::read).transpose().map_err(anyhow::Error::msg)?;
-    let mut record = CaseFile::read(Path::new(&given.arguments[0])).map_err(anyhow::Error::msg)?;
+    let mut record = CaseFile::read(Path::new(record)).map_err(anyhow::Error::msg)?;
     record.plugin.overrides = true;
     record.plugin.grants =
         [Grant::RoutesWrite, Grant::KvWrite(None), Grant::SettingsWrite, Grant::Clocks, Grant::Random].into();

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use super::{directory, fingerpost, path};
 
 const VERBS: [&str; 6] = ["check", "inspect", "test", "bench", "new", "replay"];
+const OTHERS: [&str; 8] = ["plugin", "completions", "man", "conformance", "json", "python", "record", "max-size"];
 
 /// What a program makes of a text on its standard input; none when it is not installed.
 fn given_to(program: &str, arguments: &[&str], text: &str) -> Option<(bool, String)> {
@@ -31,7 +32,7 @@ fn every_shell_is_told_every_subcommand_and_option() {
     for shell in ["bash", "zsh", "fish"] {
         let made = fingerpost(&["completions", shell]);
         assert_eq!(made.code, 0, "{}", made.err);
-        for word in VERBS.iter().chain(&["plugin", "completions", "man", "conformance", "json", "python"]) {
+        for word in VERBS.iter().chain(&OTHERS) {
             assert!(made.out.contains(word), "{word} is not in the completions of {shell}");
         }
         if let Some((is_good, told)) = given_to(shell, &["-n"], &made.out) {
@@ -59,6 +60,7 @@ fn bash_completes_what_has_been_begun() {
         ("fingerpost plugin insp", "inspect"),
         ("fingerpost plugin test a.wasm --conf", "--conformance"),
         ("fingerpost plugin new a --lang py", "python"),
+        ("fingerpost plugin replay --rec", "--record"),
         ("fingerpost completions f", "fish"),
         ("fingerpost --print", "--printConfigItem"),
     ] {
@@ -75,6 +77,7 @@ fn the_manual_page_has_every_subcommand_and_no_fault() {
     for verb in VERBS {
         assert!(page.contains(&format!(".SS fingerpost plugin {verb}\n")), "{verb}");
     }
+    assert!(page.contains("\\fB\\-\\-record\\fR \\fIFILE\\fR\n"), "{page}");
     assert!(page.starts_with(".\\\"") && page.contains(".SH EXIT STATUS"));
     let dir = directory(&[("fingerpost.1", page.as_bytes())]);
     if let Some((_, told)) = given_to("mandoc", &["-T", "lint", "-W", "warning", &path(&dir, "fingerpost.1")], "") {

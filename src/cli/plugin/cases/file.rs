@@ -11,10 +11,11 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 
 use crate::config::{self, Config, ConfigError, Environment, PluginFile};
+use crate::recording::BYTES_MAX;
 use crate::workbench::TemporaryHome;
 
-/// No file of cases is longer; whatever is, was named by mistake.
-const FILE_SIZE_MAX: u64 = 16 << 20;
+/// No file of cases is longer than the longest record; whatever is, was named by mistake.
+const FILE_SIZE_MAX: u64 = BYTES_MAX.get();
 
 /// What a file says.
 #[derive(Debug, Deserialize)]
