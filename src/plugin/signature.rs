@@ -4,7 +4,7 @@
 //! has the tool: `ssh-keygen -Y sign -f KEY -n fingerpost NAME.wasm`. Only Ed25519 counts, and only what was signed for
 //! this purpose: the name after `-n` keeps a signature of a commit or a mail from passing as one of a plugin.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -72,6 +72,10 @@ pub(crate) fn check(keys: &[SigningKey], file: &Path, bytes: &[u8]) -> Result<()
 }
 
 fn read(path: &Path) -> io::Result<String> {
+    // To open anything else may wait for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut text = String::new();
     File::open(path)?.take(SIZE_MAX).read_to_string(&mut text)?;
     Ok(text)
@@ -199,5 +203,9 @@ mod tests {
         check(&keys(), &file, CONTENT).unwrap();
         std::fs::write(home.path().join("a.wasm.sig"), [0xff; 9]).unwrap();
         assert!(matches!(check(&keys(), &file, CONTENT), Err(SignatureError::Read { .. })));
+        std::fs::remove_file(home.path().join("a.wasm.sig")).unwrap();
+        std::fs::create_dir(home.path().join("a.wasm.sig")).unwrap();
+        let refused = check(&keys(), &file, CONTENT).unwrap_err();
+        assert!(refused.to_string().contains("no regular file"), "{refused}");
     }
 }

@@ -86,7 +86,14 @@ pub(super) struct Shelved {
     /// What was read last, until somebody keeps it.
     bytes: Option<Vec<u8>>,
     /// What it held when it was seen first, and what that turned out to be: once for each arrival.
-    foreseen: Option<(Sha256, Result<Found, RejectReason>)>,
+    foreseen: Option<Foreseen>,
+}
+
+/// What was made ready before its file had settled.
+struct Foreseen {
+    stamp: Stamp,
+    sha256: Sha256,
+    found: Result<Found, RejectReason>,
 }
 
 /// What a file holds.
@@ -337,12 +344,12 @@ impl Shelved {
         }
         let size_max = fs::metadata(path).ok().and_then(|metadata| usable(path, &metadata, look).ok());
         let read = size_max.and_then(|size_max| read(path, size_max).ok());
-        let Some((bytes, _)) = read.filter(|(_, stamp)| Some(*stamp) == self.seen) else { return false };
+        let Some((bytes, stamp)) = read.filter(|(_, stamp)| Some(*stamp) == self.seen) else { return false };
         let sha256 = Sha256::of(&bytes);
         if self.sha256 == Some(sha256) {
             return false;
         }
-        self.foreseen = Some((sha256, examine(path, sha256, &bytes)));
+        self.foreseen = Some(Foreseen { stamp, sha256, found: examine(path, sha256, &bytes) });
         true
     }
 
@@ -353,12 +360,14 @@ impl Shelved {
         examine: &mut impl FnMut(&Path, Sha256, &[u8]) -> Result<Found, RejectReason>,
     ) -> bool {
         let sha256 = Sha256::of(&bytes);
-        let foreseen = self.foreseen.take().filter(|(foreseen, _)| *foreseen == sha256);
+        // With another signature beside it, it may be judged otherwise.
+        let is_it = |foreseen: &Foreseen| foreseen.sha256 == sha256 && Some(foreseen.stamp) == self.read;
+        let foreseen = self.foreseen.take().filter(is_it);
         if self.sha256 == Some(sha256) {
             return false;
         }
         (self.sha256, self.bytes) = (Some(sha256), None);
-        match foreseen.map_or_else(|| examine(path, sha256, &bytes), |(_, found)| found) {
+        match foreseen.map_or_else(|| examine(path, sha256, &bytes), |foreseen| foreseen.found) {
             Ok(Found::Component(component)) => {
                 self.content = Content::Whole(component);
                 self.bytes = Some(bytes);

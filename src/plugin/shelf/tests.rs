@@ -60,6 +60,18 @@ fn what_was_made_ready_of_a_file_that_was_not_whole_yet_counts_for_nothing() {
 }
 
 #[test]
+fn what_was_made_ready_before_its_signature_came_is_looked_at_again_with_it() {
+    let (dir, mut shelf) = (private_directory(), Shelf::default());
+    write(&dir.path().join("a.wasm"), "whole");
+    look(&mut shelf, dir.path(), false);
+    assert_eq!(look(&mut shelf, dir.path(), true), (true, vec!["whole".to_owned()]));
+
+    write(&dir.path().join("a.wasm.sig"), "by somebody");
+    assert_eq!(look(&mut shelf, dir.path(), false), (false, vec![]), "it settles anew");
+    assert_eq!(look(&mut shelf, dir.path(), false), (true, vec!["whole".to_owned()]));
+}
+
+#[test]
 fn what_was_made_ready_is_made_anew_when_the_operator_has_said_something_else() {
     let (dir, mut shelf) = (private_directory(), Shelf::default());
     write(&dir.path().join("a.wasm"), "whole");
