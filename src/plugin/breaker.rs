@@ -241,7 +241,9 @@ impl Window {
             return None;
         }
         let calls = (at.calls)().saturating_sub(self.calls_before);
-        (u64::from(self.failures) * 2 >= calls).then_some(Offence::InASecond(self.failures, calls))
+        // Fewer calls than failures: nobody counts them.
+        let failures = u64::from(self.failures);
+        (failures..=failures * 2).contains(&calls).then_some(Offence::InASecond(self.failures, calls))
     }
 }
 
@@ -393,15 +395,27 @@ mod tests {
     #[test]
     fn a_plugin_that_is_taken_out_for_many_failures_may_fail_again_when_it_is_back() {
         let terms = BreakerTerms { failures_max: 0, failures_per_second_max: 3, ..TERMS };
-        let breaker = Breaker::default();
+        let (breaker, calls) = (Breaker::default(), std::cell::Cell::new(0));
         let fail = |now: Duration| {
             let pass = breaker.pass(|| now).expect("it may be entered");
-            breaker.failed(pass, terms, at(now), "it failed")
+            calls.set(calls.get() + 1);
+            breaker.failed(pass, terms, Moment { now, calls: &|| calls.get() }, "it failed")
         };
         assert_eq!([fail(secs(0)), fail(secs(0))], [Verdict::Stays; 2]);
-        assert_eq!(fail(secs(0)), Verdict::TakenOut(secs(1), Offence::InASecond(3, 0)));
+        assert_eq!(fail(secs(0)), Verdict::TakenOut(secs(1), Offence::InASecond(3, 3)));
         assert!(succeed(&breaker, secs(1)));
 
         assert_eq!([fail(secs(1)), fail(secs(1))], [Verdict::Stays; 2]);
+    }
+
+    #[test]
+    fn where_nobody_counts_calls_only_failures_in_a_row_take_a_plugin_out() {
+        let terms = BreakerTerms { failures_max: 0, failures_per_second_max: 3, ..TERMS };
+        let breaker = Breaker::default();
+
+        for _ in 0..100 {
+            let pass = breaker.pass(|| secs(0)).expect("it may be entered");
+            assert_eq!(breaker.failed(pass, terms, at(secs(0)), "it failed"), Verdict::Stays);
+        }
     }
 }
