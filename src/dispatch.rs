@@ -88,6 +88,7 @@ pub(crate) struct LaneRequest {
     failed: usize,
     weight: usize,
     is_guest: bool,
+    is_refused: bool,
 }
 
 /// A smaller frame is copied on its way to the lane, because it would keep the whole read buffer of the worker alive.
@@ -106,7 +107,7 @@ impl LaneRequest {
         let target = catalogue.target(command.code).and_then(|target| target.line().nth(failed));
         let is_guest = target.is_some_and(|target| !target.is_embedded);
         let request = Request { command, caller: caller.clone() };
-        Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), failed, weight, is_guest })
+        Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), failed, weight, is_guest, is_refused: false })
     }
 }
 
@@ -117,6 +118,10 @@ impl LaneJob for LaneRequest {
 
     fn is_guest(&self) -> bool {
         self.is_guest
+    }
+
+    fn refuse(&mut self) {
+        self.is_refused = true;
     }
 }
 
@@ -323,12 +328,12 @@ impl LaneService for Lane {
     type Job = LaneRequest;
 
     fn run(&mut self, job: LaneRequest, sink: ReplySink) {
-        let LaneRequest { request, occasion, catalogue, failed, .. } = job;
+        let LaneRequest { request, occasion, catalogue, failed, is_refused, .. } = job;
         if !Arc::ptr_eq(&catalogue, &self.catalogue) {
             self.change_over(catalogue);
         }
         self.runner.on(occasion);
-        self.answer(request, (occasion, failed), sink);
+        self.answer(request, (occasion, failed, is_refused), sink);
         // One that began long ago keeps nothing of that time here.
         self.look_around();
     }
@@ -364,7 +369,7 @@ impl Lane {
         self.catalogue = catalogue;
     }
 
-    fn answer(&mut self, request: Request, (occasion, failed): (Occasion, usize), sink: ReplySink) {
+    fn answer(&mut self, request: Request, (occasion, failed, is_refused): (Occasion, usize, bool), sink: ReplySink) {
         let mut out = BytesMut::new();
         let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
         let Request { mut command, caller } = request;
@@ -375,7 +380,11 @@ impl Lane {
                 let command = next.take().expect("it is answered once");
                 self.runner.answer(target, command, &caller, failed > 0, &mut out)
             };
-            let answered = if target.is_embedded { Some(answer()) } else { self.guests.enter(answer) };
+            let answered = match target.is_embedded {
+                true => Some(answer()),
+                false if is_refused => None,
+                false => self.guests.enter(answer),
+            };
             match answered {
                 Some(Answer::Fallback(again)) => command = again,
                 Some(Answer::Done) => break,

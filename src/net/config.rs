@@ -46,6 +46,8 @@ pub struct NetConfig {
     pub lane_bytes_max: usize,
     /// Bytes of all jobs in the lane; a larger job goes alone.
     pub lane_bytes_total_max: NonZeroUsize,
+    /// How long a job of a guest may wait for another one to end.
+    pub guest_patience: Duration,
     /// Memory of all frames that have arrived in part. Beyond it, whoever sends more of a large frame is closed.
     pub partial_bytes_total_max: usize,
 }
@@ -71,6 +73,8 @@ impl Default for NetConfig {
             delayed_replies_max: 1024,
             lane_bytes_max: MIB,
             lane_bytes_total_max: NonZeroUsize::new(64 * MIB).expect("64 MiB is not zero"),
+            // Whoever asked gives up after three seconds by default.
+            guest_patience: Duration::from_secs(2),
             partial_bytes_total_max: 512 * MIB,
         }
     }

@@ -4,8 +4,8 @@
 //! without a thread, until they have left or the connection has closed. The close of a connection is the last thing
 //! that is run for it, and only then is its place among the connections free again.
 //!
-//! Jobs of guests may take long, so all threads but one run them at a time. The others of them wait for that, without a
-//! thread: not too many, and not too long, and then they are run although there is no room, to be refused.
+//! Jobs of guests may have to wait for one another ([`Guests`]), and are run to be refused if they may not or it was in
+//! vain.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -14,13 +14,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::config::NetConfig;
+use super::guests::{Guests, Turned};
 use super::link::{Link, ReplySink, Signal};
 use super::lock;
 use super::service::{CloseReason, LaneJob, LaneService};
@@ -36,22 +36,13 @@ pub(super) struct Lane<J> {
     bytes_max: usize,
 }
 
-/// So many connections whose next job is a guest's may wait for each thread that runs such jobs.
-const GUESTS_WAITING_MAX: usize = 64;
-
-/// And so long. Whoever asked gives up after three seconds by default.
-const GUEST_WAITS: Duration = Duration::from_secs(2);
-
 struct State<J> {
     /// The connections that have something to run, and only those.
     queues: HashMap<ConnectionId, Queue<J>>,
     /// Those whose turn it is, in that order.
     ready: VecDeque<ConnectionId>,
-    /// Those whose next job is a guest's and waits for one to end, since when.
-    waiting: VecDeque<(ConnectionId, Instant)>,
-    /// How many jobs of guests are being run or have a place for that, and how many may be.
-    guests: usize,
-    guests_max: usize,
+    /// Those whose next job is a guest's and waits for one to end.
+    guests: Guests,
     /// How often its threads were asked to look around.
     looks: u64,
     /// The lane stops when nothing is left, or then.
@@ -63,18 +54,8 @@ struct Queue<J> {
     jobs: VecDeque<(J, Ticket)>,
     turn: Turn,
     closed: Option<Slot>,
-    place: Place,
-}
-
-/// Where the next job of a connection stands, if it is a guest's.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
-    /// It has to wait if there is no room.
-    None,
-    /// It has waited, and is counted among those that are run.
-    Given,
-    /// It has waited for as long as it may.
-    Late,
+    /// How many jobs of guests had ended when one of its own was refused.
+    in_vain: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,7 +66,7 @@ enum Turn {
     Running { guest: bool },
     /// It waits until its unsent replies have left.
     Blocked,
-    /// It stands in `waiting`.
+    /// It stands in `guests`.
     Waiting,
 }
 
@@ -118,10 +99,10 @@ impl<J: LaneJob> Lane<J> {
     pub(super) fn new(config: &NetConfig) -> Arc<Self> {
         // The semaphore hands out at most u32::MAX at once.
         let bytes_max = config.lane_bytes_total_max.get().min(u32::MAX as usize);
-        let (queues, ready, waiting, guests, looks, stop) = Default::default();
-        let guests_max = config.lane_threads.get() - 1;
+        let (queues, ready, looks, stop) = Default::default();
+        let guests = Guests::new(config.lane_threads.get(), bytes_max, config.guest_patience);
         Arc::new(Self {
-            state: Mutex::new(State { queues, ready, waiting, guests, guests_max, looks, stop }),
+            state: Mutex::new(State { queues, ready, guests, looks, stop }),
             work: Condvar::new(),
             bytes: Arc::new(Semaphore::new(bytes_max)),
             bytes_max,
@@ -181,17 +162,27 @@ impl<J: LaneJob> Lane<J> {
 
     fn enqueue(&self, link: &Arc<Link>, add: impl FnOnce(&mut Queue<J>)) {
         let mut state = lock(&self.state);
-        match state.queues.entry(link.id) {
-            Entry::Occupied(mut queue) => add(queue.get_mut()),
+        let State { queues, ready, guests, .. } = &mut *state;
+        match queues.entry(link.id) {
+            Entry::Occupied(mut queue) => {
+                let queue = queue.get_mut();
+                add(queue);
+                let waits = queue.turn == Turn::Waiting;
+                // It does not wait while more and more comes behind it.
+                if !waits || guests.may_hold(link.lane_bytes()) {
+                    return;
+                }
+                guests.forget(link.id);
+                (queue.turn, queue.in_vain) = (Turn::Ready, Some(guests.ended()));
+            }
             Entry::Vacant(vacant) => {
-                let (link, jobs, closed, place) = (Arc::clone(link), VecDeque::new(), None, Place::None);
-                let id = link.id;
-                add(vacant.insert(Queue { link, jobs, turn: Turn::Ready, closed, place }));
-                state.ready.push_back(id);
-                drop(state);
-                self.work.notify_one();
+                let (link, jobs, closed, in_vain) = (Arc::clone(link), VecDeque::new(), None, None);
+                add(vacant.insert(Queue { link, jobs, turn: Turn::Ready, closed, in_vain }));
             }
         }
+        ready.push_back(link.id);
+        drop(state);
+        self.work.notify_one();
     }
 
     /// The next thing to run; waits for one. None when the lane stops. `looks` is how often the thread looked around.
@@ -205,15 +196,19 @@ impl<J: LaneJob> Lane<J> {
             if let Some(work) = state.next() {
                 return Some(Next::Work(work));
             }
-            state = match state.stop {
+            if state.stop.is_some() && state.queues.is_empty() {
+                return None;
+            }
+            let now = Instant::now();
+            if state.stop.is_some_and(|deadline| deadline <= now) {
+                self.abandon(state);
+                return None;
+            }
+            let until = [state.stop, state.guests.until()].into_iter().flatten().min();
+            state = match until {
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(_) if state.queues.is_empty() => return None,
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        self.abandon(state);
-                        return None;
-                    }
+                Some(until) => {
+                    let left = until.saturating_duration_since(now);
                     self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -229,7 +224,8 @@ impl<J: LaneJob> Lane<J> {
     /// Whether [`Lane::try_take`] has something to look at.
     #[cfg(feature = "server")]
     pub(super) fn is_ready(&self) -> bool {
-        !lock(&self.state).ready.is_empty()
+        let state = lock(&self.state);
+        !state.ready.is_empty() || state.guests.has_next()
     }
 
     /// A job has run: whoever has more to run goes to the back.
@@ -244,12 +240,16 @@ impl<J: LaneJob> Lane<J> {
             queue.turn = Turn::Ready;
             state.ready.push_back(id);
         }
-        let more = if was_guest { state.guest_ended() } else { 0 };
+        if was_guest {
+            state.guests.ends();
+        }
+        // This thread goes on with whoever waited for a guest to end.
+        let leaves_others = was_guest && state.guests.is_waited_for() && !state.ready.is_empty();
         let is_over = state.stop.is_some() && state.queues.is_empty();
         drop(state);
-        if is_over || more > 1 {
+        if is_over {
             self.work.notify_all();
-        } else if more == 1 {
+        } else if leaves_others {
             self.work.notify_one();
         }
     }
@@ -257,7 +257,7 @@ impl<J: LaneJob> Lane<J> {
     fn abandon(&self, mut state: MutexGuard<'_, State<J>>) {
         let queues = std::mem::take(&mut state.queues);
         state.ready.clear();
-        state.waiting.clear();
+        state.guests.clear();
         drop(state);
         if !queues.is_empty() {
             warn!(connections = queues.len(), "stopping without having run all jobs of the write lane");
@@ -317,28 +317,13 @@ impl<J> Work<J> {
 }
 
 impl<J: LaneJob> State<J> {
-    /// A guest's job has ended: the next one may begin, and so do those that have waited for too long. Says how many.
-    fn guest_ended(&mut self) -> usize {
-        self.guests -= 1;
-        let mut begin = 0;
-        while let Some(&(id, since)) = self.waiting.front() {
-            let place = if self.guests < self.guests_max { Place::Given } else { Place::Late };
-            if place == Place::Late && since.elapsed() < GUEST_WAITS {
-                break;
-            }
-            self.guests += usize::from(place == Place::Given);
-            self.waiting.pop_front();
-            let queue = self.queues.get_mut(&id).expect("whoever waits has a queue");
-            (queue.turn, queue.place) = (Turn::Ready, place);
-            self.ready.push_back(id);
-            begin += 1;
-        }
-        begin
-    }
-
     fn next(&mut self) -> Option<Work<J>> {
-        while let Some(id) = self.ready.pop_front() {
-            let queue = self.queues.get_mut(&id).expect("whoever is ready has a queue");
+        loop {
+            let (id, turned) = match self.guests.next() {
+                Some((id, turned)) => (id, Some(turned)),
+                None => (self.ready.pop_front()?, None),
+            };
+            let queue = self.queues.get_mut(&id).expect("whoever is ready or waits has a queue");
             if queue.jobs.is_empty() {
                 let slot = queue.closed.take().expect("a queue without a job is there for its close");
                 queue.turn = Turn::Running { guest: false };
@@ -346,25 +331,28 @@ impl<J: LaneJob> State<J> {
             }
             if queue.closed.is_none() && !queue.link.has_room_or_call() {
                 queue.turn = Turn::Blocked;
-                if std::mem::replace(&mut queue.place, Place::None) == Place::Given {
-                    self.guest_ended();
-                }
                 continue;
             }
-            let guest = queue.jobs.front().is_some_and(|(job, _)| job.is_guest());
-            let is_full = self.guests >= self.guests_max;
-            let has_room = self.waiting.len() < self.guests_max * GUESTS_WAITING_MAX;
-            if guest && is_full && has_room && queue.place == Place::None {
+            let is_guests = queue.jobs.front().is_some_and(|(job, _)| job.is_guest());
+            let may_run = !is_guests || turned == Some(Turned::Free) || turned.is_none() && self.guests.is_free();
+            let is_in_vain = queue.in_vain == Some(self.guests.ended());
+            if !may_run && turned.is_none() && !is_in_vain && self.guests.may_wait(queue.link.lane_bytes()) {
                 queue.turn = Turn::Waiting;
-                self.waiting.push_back((id, Instant::now()));
+                self.guests.wait(id);
                 continue;
             }
-            self.guests += usize::from(guest && queue.place != Place::Given);
-            (queue.turn, queue.place) = (Turn::Running { guest }, Place::None);
-            let (job, ticket) = queue.jobs.pop_front().expect("it was not empty");
+            let (mut job, ticket) = queue.jobs.pop_front().expect("it was not empty");
+            if may_run {
+                queue.turn = Turn::Running { guest: is_guests };
+            } else {
+                (queue.turn, queue.in_vain) = (Turn::Running { guest: false }, Some(self.guests.ended()));
+                job.refuse();
+            }
+            if may_run && is_guests {
+                self.guests.begins();
+            }
             return Some(Work::Job(id, Arc::clone(&queue.link), job, ticket));
         }
-        None
     }
 }
 

@@ -33,6 +33,7 @@
 mod by_hand;
 mod config;
 mod connection;
+mod guests;
 mod lane;
 mod link;
 mod listener;

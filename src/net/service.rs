@@ -85,6 +85,9 @@ pub trait LaneJob: Send + 'static {
     fn is_guest(&self) -> bool {
         false
     }
+
+    /// It is a guest's and has waited in vain, or may not wait: it is run to be refused.
+    fn refuse(&mut self) {}
 }
 
 /// Runs jobs. Each lane thread makes its own, on its own thread.

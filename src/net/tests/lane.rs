@@ -69,23 +69,77 @@ fn jobs_of_guests_wait_for_one_another_and_leave_a_thread_to_the_others() {
     toy.stop();
 }
 
+/// With one thread for jobs of guests, and a patience that is not used up.
+fn one_guest_at_a_time() -> NetConfig {
+    let guest_patience = Duration::from_secs(3600);
+    NetConfig { lane_threads: NonZeroUsize::new(2).unwrap(), guest_patience, ..config() }
+}
+
 #[test]
-fn beyond_what_may_wait_jobs_of_guests_are_run_to_be_refused() {
-    // Two threads: one job runs, so many wait, and the one beyond those is run at once.
-    let toy = Toy::start(NetConfig { lane_threads: NonZeroUsize::new(2).unwrap(), ..config() });
+fn beyond_what_may_wait_jobs_of_guests_are_refused_at_once() {
+    let toy = Toy::start(one_guest_at_a_time());
     let mut peers: Vec<_> = (0..66).map(|_| toy.connect()).collect();
     for (number, peer) in (0..).zip(&mut peers) {
         peer.send(&frame(number, b'G', b""));
         peer.ping_behind();
     }
 
-    let began = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::Began(..))).count();
-    let events = toy.journal.wait(|events| began(events) == 2);
-    assert!(events.iter().any(|event| matches!(event, Event::Began(_, 65))));
-    toy.gate.open(66);
-    for (number, peer) in (0..).zip(&mut peers) {
+    // One is run, and 64 wait.
+    assert_eq!(peers[65].receive_numbers(1), [65]);
+    toy.gate.open(65);
+    for (number, peer) in (0..).zip(&mut peers[..65]) {
         assert_eq!(peer.receive_numbers(1), [number]);
     }
+    toy.stop();
+}
+
+#[test]
+fn a_job_of_a_guest_waits_no_longer_than_it_may_although_no_other_ever_ends() {
+    let toy = Toy::start(NetConfig { guest_patience: Duration::from_millis(1), ..one_guest_at_a_time() });
+    let (mut stuck, mut other) = (toy.connect(), toy.connect());
+    stuck.send(&frame(1, b'G', b""));
+    toy.journal.wait_for(1, Event::Began);
+
+    other.send(&[frame(2, b'G', b""), frame(3, b'G', b""), frame(4, b'l', b"")].concat());
+    assert_eq!(other.receive_numbers(3), [2, 3, 4], "what stands behind it waits no longer either");
+
+    toy.gate.open(1);
+    assert_eq!(stuck.receive_numbers(1), [1]);
+    toy.stop();
+}
+
+#[test]
+fn a_connection_that_is_closed_waits_no_longer_than_any_other() {
+    let toy = Toy::start(NetConfig { guest_patience: Duration::from_millis(1), ..one_guest_at_a_time() });
+    let (mut stuck, mut leaver) = (toy.connect(), toy.connect());
+    stuck.send(&frame(1, b'G', b""));
+    toy.journal.wait_for(1, Event::Began);
+
+    leaver.send(&[frame(2, b'G', b""), frame(3, b'G', b"")].concat());
+    leaver.ping_behind();
+    drop(leaver);
+    let id = toy.journal.wait_for(3, Event::Ended);
+    toy.journal.wait(|events| events.contains(&Event::Closed(id)));
+
+    toy.gate.open(1);
+    toy.stop();
+}
+
+#[test]
+fn a_connection_that_sends_more_and_more_does_not_wait() {
+    let toy = Toy::start(one_guest_at_a_time());
+    let (mut stuck, mut hoarder) = (toy.connect(), toy.connect());
+    stuck.send(&frame(1, b'G', b""));
+    toy.journal.wait_for(1, Event::Began);
+
+    let half = vec![b'.'; config().lane_bytes_total_max.get() / 2 / 64];
+    hoarder.send(&frame(3, b'G', b""));
+    hoarder.ping_behind();
+    hoarder.send(&frame(4, b'o', &half));
+    assert_eq!(hoarder.receive_numbers(1), [3]);
+    toy.journal.wait_for(4, Event::Ended);
+
+    toy.gate.open(1);
     toy.stop();
 }
 

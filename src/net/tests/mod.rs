@@ -257,7 +257,7 @@ impl Service for ToyService {
                 out.put_slice(b"half a reply");
                 panic!("a toy service panics");
             }
-            _ => return Step::Lane(ToyJob { id: connection.id(), frame }),
+            _ => return Step::Lane(ToyJob { id: connection.id(), frame, is_refused: false }),
         }
         Step::Done
     }
@@ -273,6 +273,7 @@ fn put_large(out: &mut BytesMut, frame: &[u8]) {
 struct ToyJob {
     id: ConnectionId,
     frame: Bytes,
+    is_refused: bool,
 }
 
 impl LaneJob for ToyJob {
@@ -282,6 +283,10 @@ impl LaneJob for ToyJob {
 
     fn is_guest(&self) -> bool {
         self.frame[12] == b'G'
+    }
+
+    fn refuse(&mut self) {
+        self.is_refused = true;
     }
 }
 
@@ -298,6 +303,7 @@ impl LaneService for ToyLane {
         assert_eq!(reply.connection(), job.id);
         self.journal.write(Event::Began(job.id, number));
         match job.frame[12] {
+            b'G' if job.is_refused => {}
             b'w' | b'W' | b'G' => self.gate.pass(),
             b'q' => panic!("a toy lane service panics"),
             _ => {}
