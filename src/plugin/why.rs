@@ -1,7 +1,7 @@
 //! Why a client is shown the route that it is shown: who answers, and what each policy of the chain makes of the route.
 //!
 //! The processor is named and not asked. The policies run in instances of their own, on the thread of whoever asks.
-//! Nothing is counted, and what they do counts for nobody.
+//! Nothing is counted, and what they do counts for nobody. One that is taken out is not entered, as for a client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -61,14 +61,21 @@ pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) 
             step["asked"] = json!(false);
             step["because"] = json!(format!("its condition does not hold: {}", slot.condition));
         } else {
-            step["asked"] = json!(true);
             let earlier = view.changed().clone();
-            let terms = catalogue.terms(slot.plugin);
-            let allowance = Allowance { deadline: terms.worker_deadline, host_calls: terms.host_calls_max };
-            let entered = enter(plugin, core, request, view, allowance);
-            (request, view) = (entered.0, entered.1);
-            if let Err(error) = entered.2 {
-                step["failure"] = json!(error.to_string());
+            // As for a client: one that is taken out is not entered, and that counts as a failure.
+            let is_out = plugin.repute.is_out(|| core.clock.monotonic());
+            step["asked"] = json!(!is_out);
+            let failure = if is_out {
+                Some(plugin.trouble(core.clock.monotonic()).unwrap_or_else(|| CallError::Out.to_string()))
+            } else {
+                let terms = catalogue.terms(slot.plugin);
+                let allowance = Allowance { deadline: terms.worker_deadline, host_calls: terms.host_calls_max };
+                let entered = enter(plugin, core, request, view, allowance);
+                (request, view) = (entered.0, entered.1);
+                entered.2.err().map(|error| error.to_string())
+            };
+            if let Some(failure) = failure {
+                step["failure"] = json!(failure);
                 match slot.on_failure {
                     PolicyFailure::Skip => view.restore(earlier),
                     PolicyFailure::Close => failed = Some(plugin.name.to_string()),
@@ -95,10 +102,15 @@ pub(crate) fn why(question: &Question, catalogue: &Catalogue, core: &Arc<Core>) 
 type Versions = std::collections::BTreeMap<String, u64>;
 
 /// The request code that asks for a route, and the field that names the topic. A lookup is what some plugin wants to be
-/// shown a route for beforehand, even if another one answers it now.
+/// shown a route for beforehand, even if another one answers it now. What a plugin of a file wants for codes of its own
+/// counts only if the server brings none that does.
 fn lookup(catalogue: &Catalogue) -> Option<(i32, &str)> {
-    let entries = catalogue.plugins().iter().flat_map(|plugin| &plugin.manifest.codes);
-    entries.filter_map(|entry| Some((entry.code, &*entry.glance.as_ref()?.route_by_field))).min()
+    let wanted = catalogue.plugins().iter().flat_map(|plugin| {
+        let is_of_a_file = plugin.origin != Origin::Embedded;
+        let codes = plugin.manifest.codes.iter();
+        codes.filter_map(move |entry| Some((is_of_a_file, entry.code, &*entry.glance.as_ref()?.route_by_field)))
+    });
+    wanted.min().map(|(_, code, field)| (code, field))
 }
 
 /// Who answers a request code, in whose place, and who does if it fails.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use fingerpost::config::{Config, Grant, PolicyFailure, ProcessorFailure};
 use fingerpost::remoting::Command;
+use serde_json::json;
 
+use crate::control::{self, controlled};
 use crate::guests::{allow, component, drop_in, drop_in_bytes, log, register, with_manifest, with_section};
 use crate::harness::{Ask, Client, Server};
 
@@ -219,6 +221,7 @@ fn a_fallback_may_run_in_the_lane_although_the_plugin_that_failed_ran_on_a_worke
 /// A server with `misbehaving-policy` at the end of its chain.
 fn start_with_policy(on_failure: PolicyFailure) -> (Server, Client) {
     start(|config, home| {
+        controlled(config, home);
         drop_in(home, "misbehaving-policy");
         config.policies.chain.push("misbehaving-policy".to_owned());
         config.policies.on_failure.insert("misbehaving-policy".to_owned(), on_failure);
@@ -252,10 +255,21 @@ fn a_policy_that_is_taken_out_does_what_the_operator_chose_and_comes_back() {
             }
         }
         assert_eq!(client.ask(Ask::new(105).field("topic", "T")).body, whole.body, "whom it does not concern");
+        let why = || {
+            let fields = json!({ "misbehave": "drop-everything" });
+            control::ask(&server, json!({ "do": "why", "topic": "T", "client": null, "fields": fields }))["ok"].clone()
+        };
+        let told = why();
+        let step = told["policies"].as_array().and_then(|steps| steps.last()).expect("it is in the chain");
+        assert_eq!((&step["asked"], &step["shown"]), (&json!(false), &told["route"]), "{step}");
+        assert_eq!(step["failure"], "it is taken out, because too often it failed; it is tried again in 1s");
+        let failed = (on_failure == PolicyFailure::Close).then_some("misbehaving-policy");
+        assert_eq!(told["failed"], json!(failed));
 
         server.clock.advance(Duration::from_secs(1));
         let reply = client.ask(lookup("drop-everything"));
         assert!(reply.code == 0 && reply.body != whole.body, "it is back");
+        assert!(why()["policies"].as_array().is_some_and(|steps| steps.iter().any(|step| step["shown"] == json!([]))));
     }
 }
 

@@ -199,6 +199,23 @@ fn who_answers_a_lookup_is_told_with_whose_place_it_took_although_it_is_not_aske
 }
 
 #[test]
+fn a_lookup_is_what_the_server_brings_also_if_a_plugin_of_a_file_glances_for_a_lower_code() {
+    let lower = with_text(component("misbehaving"), "code = 9103\n", "code = 99  \n");
+    let server = Server::start_with(|config, home| {
+        controlled(config, home);
+        drop_in_bytes(home, "ours.wasm", &lower);
+    });
+    let mut client = server.client();
+    register(&mut client, "a", r#""T":{"topicName":"T"},"U":{"topicName":"U"}"#);
+    let seen = client.ask(Ask::new(99).version(7001).field("topic", "T").field("how", "not-at-all"));
+    assert!(seen.code == 0 && !seen.body.is_empty(), "it is answered at a glance: {seen:?}");
+
+    let answer = ask(&server, json!({ "do": "why", "topic": "T", "client": null, "fields": {} }))["ok"].clone();
+
+    assert_eq!((&answer["code"], &answer["answered-by"]["name"]), (&json!(105), &json!("lookup")), "{answer}");
+}
+
+#[test]
 fn an_operator_who_asks_why_reads_in_the_log_what_is_wrong_with_an_entry_before_anybody_looks_up() {
     log();
     let server = Server::start_with(|config, home| {

@@ -127,6 +127,9 @@ fn text(explained: &Explained) -> String {
         let head = format!("{place}. {}", plugin(&step.name, &step.version, step.file.as_deref()));
         match (&step.because, &step.failure, &step.shown) {
             (Some(because), _, _) if !step.asked => line(format!("{head}: is not asked; {because}")),
+            (_, Some(failure), _) if !step.asked => {
+                line(format!("{head}: is not asked, which is a failure; {failure}"))
+            }
             (_, Some(failure), _) => line(format!("{head}: failed; {failure}")),
             (_, None, Some(after)) if after == before => line(format!("{head}: changes nothing")),
             (_, None, Some(after)) => {
@@ -229,6 +232,9 @@ mod tests {
             "route": [group("a", 6), group("b", 6)],
             "policies": [
                 step("acting", json!({ "asked": false, "because": "its condition does not hold" })),
+                step("out", json!({
+                    "asked": false, "failure": "it is taken out", "shown": [group("a", 6), group("b", 6)],
+                })),
                 step("same", json!({ "shown": [group("a", 6), group("b", 6)] })),
                 step("drain", json!({ "file": "/p/drain.wasm", "shown": [group("b", 4), group("a", 6)] })),
                 step("zone", json!({ "shown": [group("b", 4)] })),
@@ -246,12 +252,13 @@ the tables have
     a (cluster c): perm 6, queues 4/4, 0=a:1  (version 8)
     b (cluster c): perm 6, queues 4/4, 0=b:1  (version 5)
 1. acting 1.0.0: is not asked; its condition does not hold
-2. same 1.0.0: changes nothing
-3. drain 1.0.0, /p/drain.wasm:
+2. out 1.0.0: is not asked, which is a failure; it is taken out
+3. same 1.0.0: changes nothing
+4. drain 1.0.0, /p/drain.wasm:
     - b (cluster c): perm 6, queues 4/4, 0=b:1
     + b (cluster c): perm 4, queues 4/4, 0=b:1
     in the order b, a
-4. zone 1.0.0:
+5. zone 1.0.0:
     - a (cluster c): perm 6, queues 4/4, 0=a:1
 the client is shown
     b (cluster c): perm 4, queues 4/4, 0=b:1
