@@ -8,7 +8,9 @@
 //! * While nobody records, a request costs one relaxed load of a flag that nobody writes.
 //! * There is one record at a time. It is bounded in bytes and in time, and goes with the [`Recording`] of whoever
 //!   began it.
-//! * It has no holes: after the first request that does not fit, none is kept. What is left out is counted.
+//! * It ends with the first request that does not fit, and what comes then costs what it costs while nobody records.
+//!   Before that the only requests that are not in it are those that might hold a signature, and what are none; they
+//!   are counted. A connection that asked nothing since it began leaves no trace, not even its close.
 //! * What was signed is kept without its signature ([`unsigned`]): neither who signed nor with what leaves the server.
 //! * Requests of one connection are in their order. Those of several are so as far as anybody could tell.
 
@@ -60,8 +62,8 @@ pub(crate) enum StartError {
     Time,
     #[error("a record has {BYTES_MAX} at most")]
     Size,
-    #[error("what the tables and the KV store hold takes {needed} bytes of a record alone, and it may have {size}")]
-    NoRoom { needed: usize, size: ByteSize },
+    #[error("what the tables and the KV store hold does not fit into a record, as it may have {size}")]
+    NoRoom { size: ByteSize },
 }
 
 /// How far a record is.
@@ -70,8 +72,8 @@ pub(crate) enum StartError {
 pub(crate) struct Progress {
     pub(crate) requests: u64,
     pub(crate) bytes: usize,
-    /// Requests that came when there was no room any more.
-    pub(crate) no_room: u64,
+    /// One did not fit; neither that one nor anything after it is kept or counted.
+    pub(crate) is_full: bool,
     /// Requests that might hold a signature where none belongs, or are no requests.
     pub(crate) unclear: u64,
     /// Entries of the KV store that might hold a signature.
@@ -89,7 +91,6 @@ struct Record {
     /// The steps, as a file has them.
     steps: String,
     bytes_max: usize,
-    is_full: bool,
     progress: Progress,
     /// Who asked, and is there still.
     peers: HashMap<ConnectionId, SocketAddr>,
@@ -114,8 +115,9 @@ impl Recorder {
         // What is asked from here on is kept, and what was done before is found in the tables: between them nothing is
         // lost, and what is in both is said twice.
         let mut recording = Recording { recorder: Arc::clone(self), moment: Moment::default() };
-        recording.moment = Moment::of(core);
-        recording.charge(limits.size)?;
+        let moment = Moment::of(core, limits.size.as_usize());
+        recording.moment =
+            moment.filter(|moment| self.charge(moment)).ok_or(StartError::NoRoom { size: limits.size })?;
         Ok(recording)
     }
 
@@ -135,7 +137,6 @@ impl Recorder {
             last: now,
             steps: String::new(),
             bytes_max: limits.size.as_usize(),
-            is_full: false,
             progress: Progress::default(),
             peers: HashMap::new(),
         });
@@ -145,14 +146,21 @@ impl Recorder {
 
     /// Keeps a request, if there is room and time for it.
     pub(crate) fn asked(&self, frame: &[u8], connection: &Connection, now: Duration) {
+        // Before anything is made of it, which takes several times what it has.
+        let mut has_room = false;
+        self.at(now, |record| has_room = record.has_room(2 * frame.len()));
+        if !has_room {
+            return;
+        }
         let request = unsigned(frame).map(|frame| request(connection.peer(), &frame));
         self.at(now, |record| match request {
             None => record.progress.unclear += 1,
-            Some(request) if record.push(now, &request) => {
-                record.progress.requests += 1;
-                record.peers.insert(connection.id(), connection.peer());
+            Some(request) => {
+                if record.push(now, &request) {
+                    record.progress.requests += 1;
+                    record.peers.insert(connection.id(), connection.peer());
+                }
             }
-            Some(_) => record.progress.no_room += 1,
         });
     }
 
@@ -165,13 +173,24 @@ impl Recorder {
         });
     }
 
-    /// Lets something be done to the record, unless there is none, or its time is over.
+    /// Counts what stands before the requests, and says whether it fits.
+    fn charge(&self, moment: &Moment) -> bool {
+        let mut record = self.lock();
+        record.as_mut().is_some_and(|record| {
+            record.progress.bytes += moment.text.len();
+            record.progress.kv_left_out = moment.kv_left_out;
+            record.progress.bytes < record.bytes_max
+        })
+    }
+
+    /// Lets something be done to the record, unless there is none, it is full, or its time is over.
     fn at(&self, now: Duration, act: impl FnOnce(&mut Record)) {
         let mut record = self.lock();
         let Some(record) = record.as_mut() else { return };
-        if now < record.ends {
+        if !record.is_over(now) {
             act(record);
-        } else {
+        }
+        if record.is_over(now) {
             self.is_on.store(false, Ordering::Relaxed);
         }
     }
@@ -183,6 +202,16 @@ impl Recorder {
 }
 
 impl Record {
+    fn is_over(&self, now: Duration) -> bool {
+        self.progress.is_full || now >= self.ends
+    }
+
+    /// Whether there is room for so many bytes more; if not, it is full for good.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        self.progress.is_full |= self.progress.bytes.saturating_add(bytes) > self.bytes_max;
+        !self.progress.is_full
+    }
+
     /// Adds a step, and says whether there was room.
     fn push(&mut self, now: Duration, what: &str) -> bool {
         // Another worker may have looked at the clock later, and come first.
@@ -190,13 +219,13 @@ impl Record {
         let waited = now.as_millis().saturating_sub(self.last.as_millis());
         let wait = if waited == 0 { String::new() } else { format!("wait = \"{waited}ms\"\n") };
         let step = ["[[case.step]]\n", &wait, what].concat();
-        self.is_full |= self.progress.bytes + step.len() > self.bytes_max;
-        if !self.is_full {
+        let has_room = self.has_room(step.len());
+        if has_room {
             self.steps += &step;
             self.progress.bytes += step.len();
             self.last = now;
         }
-        !self.is_full
+        has_room
     }
 }
 
@@ -205,7 +234,7 @@ impl Recording {
     pub(crate) fn progress(&self, now: Duration) -> Progress {
         let record = self.recorder.lock();
         let Some(record) = record.as_ref() else { return Progress::default() };
-        Progress { is_over: record.is_full || now >= record.ends, ..record.progress.clone() }
+        Progress { is_over: record.is_over(now), ..record.progress.clone() }
     }
 
     /// Ends it, and hands it out as a file.
@@ -213,17 +242,6 @@ impl Recording {
         let progress = self.progress(now);
         let steps = self.recorder.lock().take().map(|record| record.steps).unwrap_or_default();
         (progress, [self.moment.text.as_str(), &steps].concat())
-    }
-
-    /// Counts what stands before the requests.
-    fn charge(&self, size: ByteSize) -> Result<(), StartError> {
-        let needed = self.moment.text.len();
-        if let Some(record) = self.recorder.lock().as_mut() {
-            record.progress.bytes += needed;
-            record.progress.kv_left_out = self.moment.kv_left_out;
-            record.is_full |= record.progress.bytes > record.bytes_max;
-        }
-        if needed < size.as_usize() { Ok(()) } else { Err(StartError::NoRoom { needed, size }) }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the tables and the KV store held when a record began, as a file of cases has it.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use humantime_serde::re::humantime;
@@ -32,65 +31,86 @@ pub(super) struct Moment {
     pub(super) kv_left_out: usize,
 }
 
+/// Lines, of no more bytes than were said. What does not fit ends the writing of whoever writes.
+struct Lines {
+    text: String,
+    bytes_max: usize,
+}
+
+impl Lines {
+    fn room(&self) -> usize {
+        self.bytes_max.saturating_sub(self.text.len())
+    }
+
+    fn line(&mut self, line: &str) -> Option<()> {
+        (line.len() < self.room()).then(|| self.text.extend([line, "\n"]))
+    }
+}
+
 impl Moment {
-    pub(super) fn of(core: &Core) -> Self {
-        let mut text = ABOUT.to_owned();
+    /// None if it takes more bytes than that.
+    pub(super) fn of(core: &Core, bytes_max: usize) -> Option<Self> {
+        let mut text = Lines { text: String::new(), bytes_max };
+        text.line(ABOUT.trim_end())?;
         let now = UNIX_EPOCH + Duration::from_millis(core.clock.now());
-        line(&mut text, &format!("now = \"{}\"", humantime::format_rfc3339_millis(now)));
-        let kv_left_out = entries(&mut text, &core.kv.snapshot());
-        brokers(&mut text, &core.routes.tables());
-        line(&mut text, "\n[[case]]\nname = \"recorded\"\n");
-        Self { text, kv_left_out }
+        text.line(&format!("now = \"{}\"", humantime::format_rfc3339_millis(now)))?;
+        let kv_left_out = entries(&mut text, &core.kv.snapshot())?;
+        brokers(&mut text, &core.routes.tables())?;
+        text.line("\n[[case]]\nname = \"recorded\"\n")?;
+        Some(Self { text: text.text, kv_left_out })
     }
 }
 
 /// Writes the KV store, and says how many entries it left out.
-fn entries(text: &mut String, table: &kv::Table) -> usize {
+fn entries(text: &mut Lines, table: &kv::Table) -> Option<usize> {
     let mut left_out = 0;
     for (namespace, held) in table.namespaces() {
-        line(text, &format!("\n[kv.{}]", quoted(namespace)));
+        text.line(&format!("\n[kv.{}]", quoted(namespace)))?;
         for (key, value) in held.entries() {
+            // A copy is made of either.
+            if key.len().max(value.len()) > text.room() {
+                return None;
+            }
             if may_be_signed(key.as_bytes()) || may_be_signed(value.as_bytes()) {
                 left_out += 1;
             } else {
-                line(text, &format!("{} = {}", quoted(key), quoted(value)));
+                text.line(&format!("{} = {}", quoted(key), quoted(value)))?;
             }
         }
     }
-    left_out
+    Some(left_out)
 }
 
-fn brokers(text: &mut String, tables: &Tables) {
+fn brokers(text: &mut Lines, tables: &Tables) -> Option<()> {
     let timeouts: HashMap<_, _> =
         tables.live_brokers().map(|live| ((&*live.broker_name, &**live.address()), live.timeout_ms)).collect();
-    let mut topics = topics(tables);
+    let mut topics = topics(tables, text.room())?;
     for group in tables.groups() {
         // All of them with the first member: what the others say of topics would be the same again.
         let mut topics = topics.remove(&*group.broker_name);
         for (id, address) in &group.addresses {
-            broker(text, group, (*id, address));
+            broker(text, group, (*id, address))?;
             if let Some(timeout) = timeouts.get(&(&*group.broker_name, &**address)) {
                 let timeout = Duration::from_millis(u64::try_from(*timeout).unwrap_or_default()).min(TIMEOUT_MAX);
-                line(text, &format!("timeout = \"{}ms\"", timeout.as_millis()));
+                text.line(&format!("timeout = \"{}ms\"", timeout.as_millis()))?;
             }
             if let Some(topics) = topics.take() {
-                line(text, &format!("topics = {{ {} }}", topics.join(", ")));
+                text.line(&format!("topics = {{ {} }}", topics.join(", ")))?;
             }
         }
     }
+    Some(())
 }
 
-fn broker(text: &mut String, group: &Group, (id, address): (i64, &str)) {
+fn broker(text: &mut Lines, group: &Group, (id, address): (i64, &str)) -> Option<()> {
     let (name, cluster) = (quoted(&group.broker_name), quoted(&group.cluster));
-    line(text, &format!("\n[[broker]]\nname = {name}\ncluster = {cluster}\nid = {id}\naddress = {}", quoted(address)));
-    line(text, &format!("acting-master = {}", group.enable_acting_master));
-    if let Some(zone) = &group.zone_name {
-        line(text, &format!("zone = {}", quoted(zone)));
-    }
+    text.line(&format!("\n[[broker]]\nname = {name}\ncluster = {cluster}\nid = {id}\naddress = {}", quoted(address)))?;
+    text.line(&format!("acting-master = {}", group.enable_acting_master))?;
+    group.zone_name.as_ref().map_or(Some(()), |zone| text.line(&format!("zone = {}", quoted(zone))))
 }
 
-/// The topics of each group.
-fn topics(tables: &Tables) -> HashMap<String, Vec<String>> {
+/// The topics of each group; none if they take more bytes than there is room for.
+fn topics(tables: &Tables, mut room: usize) -> Option<HashMap<String, Vec<String>>> {
     let mut topics: HashMap<String, Vec<String>> = HashMap::new();
     for topic in tables.topics().iter() {
         for queue in topic.queues.iter() {
@@ -98,14 +118,11 @@ fn topics(tables: &Tables) -> HashMap<String, Vec<String>> {
             let (perm, flag) = (queue.perm, queue.topic_sys_flag);
             let entry =
                 format!("{} = {{ read = {read}, write = {write}, perm = {perm}, flag = {flag} }}", quoted(&topic.name));
+            room = room.checked_sub(entry.len())?;
             topics.entry(queue.broker_name.to_string()).or_default().push(entry);
         }
     }
-    topics
-}
-
-fn line(text: &mut String, line: &str) {
-    writeln!(text, "{line}").expect("a string takes what is written");
+    Some(topics)
 }
 
 /// As TOML writes it on one line: as JSON does, but for one character.
@@ -116,6 +133,15 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_end_where_there_is_no_room_and_never_have_more() {
+        let mut text = Lines { text: String::new(), bytes_max: 10 };
+
+        assert_eq!((text.line("five."), text.line("four"), text.line("one")), (Some(()), None, Some(())));
+        assert_eq!(text.line(""), None);
+        assert_eq!(text.text, "five.\none\n");
+    }
 
     #[test]
     fn any_text_is_quoted_so_that_it_is_read_as_it_was() {

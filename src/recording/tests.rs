@@ -54,17 +54,31 @@ fn steps_have_the_time_since_the_one_before_and_closes_are_among_them() {
 }
 
 #[test]
-fn after_the_first_request_that_does_not_fit_none_is_kept_and_each_is_counted() {
+fn after_the_first_request_that_does_not_fit_none_is_kept_and_nothing_is_done_for_it() {
     let step = "[[case.step]]\n".len() + request(caller().peer(), &frame("a")).len();
     let (recorder, recording) = recorder(60, 3 * step as u64 - 1);
-    for topic in ["a", "b", "a rather long one", "d"] {
+    for topic in ["a", "b"] {
         recorder.asked(&frame(topic), &caller(), seconds(10));
+        assert!(recorder.is_on());
     }
+    recorder.asked(&frame("a rather long one"), &caller(), seconds(10));
+    assert!(!recorder.is_on());
+    recorder.asked(&frame("d"), &caller(), seconds(10));
 
     let progress = recording.progress(seconds(10));
 
-    assert_eq!((progress.requests, progress.no_room, progress.is_over), (2, 2, true));
+    assert_eq!((progress.requests, progress.is_full, progress.is_over), (2, true, true));
     assert!(progress.bytes < 3 * step);
+}
+
+#[test]
+fn what_is_too_large_is_not_even_looked_at() {
+    let (recorder, recording) = recorder(60, 10_000);
+
+    recorder.asked(&[0; 5001], &caller(), seconds(10));
+
+    let progress = recording.progress(seconds(10));
+    assert_eq!((progress.unclear, progress.is_full), (0, true), "it is no request, but nobody has seen that");
 }
 
 #[test]
@@ -103,7 +117,7 @@ fn what_is_beyond_the_limits_is_refused_and_the_next_one_may_record() {
     assert_eq!(start(Duration::ZERO, fits), Err(StartError::Time));
     assert_eq!(start(TIME_MAX + Duration::from_millis(1), fits), Err(StartError::Time));
     assert_eq!(start(TIME_MAX, ByteSize::new(BYTES_MAX.get() + 1)), Err(StartError::Size));
-    assert!(matches!(start(TIME_MAX, ByteSize::new(100)), Err(StartError::NoRoom { needed: 100.., .. })));
+    assert!(matches!(start(TIME_MAX, ByteSize::new(100)), Err(StartError::NoRoom { .. })));
     assert_eq!(start(TIME_MAX, BYTES_MAX), Ok(()));
     assert!(!recorder.is_on());
 }

@@ -5,8 +5,12 @@ use memchr::memmem;
 
 use crate::remoting::{Command, SerializeType, frame};
 
-/// The header fields that say who signed, and with what. Java: `SessionCredentials`.
-const SIGNATURE_FIELDS: [&str; 3] = ["AccessKey", "Signature", "SecurityToken"];
+/// What the names of header fields that say who signed, and with what, have in them, in small letters: what Java's
+/// `SessionCredentials` are called, and what others call theirs.
+const KEYS: [&str; 3] = ["accesskey", "securitytoken", "secretkey"];
+
+/// The name of the field with the signature. Other names may have it in them, so it counts as a whole word only.
+const SIGNATURE: &str = "signature";
 
 /// The same frame without the fields of a signature; none for one that is no request, or that may hold a signature
 /// where no header field is.
@@ -14,7 +18,7 @@ pub(super) fn unsigned(frame: &[u8]) -> Option<Bytes> {
     // A copy: the frame shares the read buffer of its worker.
     let frame = Bytes::copy_from_slice(frame);
     let mut command = Command::decode(frame.clone()).ok().filter(|command| !command.is_response())?;
-    let is_signed = |name: &str| SIGNATURE_FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let is_signed = |name: &str| SIGNATURE.eq_ignore_ascii_case(name) || has_key(name.as_bytes());
     let signed = command.fields.iter().flat_map(|fields| fields.iter()).map(|(name, _)| name);
     let signed: Vec<_> = signed.filter(|name| is_signed(name)).cloned().collect();
     signed.iter().for_each(|name| drop(command.fields.as_mut().and_then(|fields| fields.remove(name))));
@@ -35,15 +39,30 @@ pub(super) fn unsigned(frame: &[u8]) -> Option<Bytes> {
     (!is_doubtful).then_some(unsigned)
 }
 
-/// Whether the name of one of the fields stands anywhere, as a word, however it is written.
+/// Whether the name of a key stands anywhere, in letters of any size and perhaps with dashes in it.
+fn has_key(bytes: &[u8]) -> bool {
+    let letters = bytes.iter().filter(|byte| !matches!(byte, b'-' | b'_' | b'.'));
+    let letters: Vec<_> = letters.map(u8::to_ascii_lowercase).collect();
+    KEYS.iter().any(|key| memmem::find(&letters, key.as_bytes()).is_some())
+}
+
+/// Whether a letter is written as JSON may write it. Nobody has to, so there may be a name that is not to be seen.
+fn has_hidden_letter(bytes: &[u8]) -> bool {
+    const ESCAPE: &[u8] = br"\u00";
+    let digits = |at: usize| std::str::from_utf8(bytes.get(at..at + 2)?).ok();
+    let is_letter = |digits| u8::from_str_radix(digits, 16).is_ok_and(|byte| byte.is_ascii_alphabetic());
+    memmem::find_iter(bytes, ESCAPE).any(|at| digits(at + ESCAPE.len()).is_some_and(is_letter))
+}
+
+/// Whether there may be the name of one of the fields anywhere, however it is written.
 pub(super) fn may_be_signed(bytes: &[u8]) -> bool {
+    if has_key(bytes) || has_hidden_letter(bytes) {
+        return true;
+    }
     let bytes = bytes.to_ascii_lowercase();
     let is_edge = |at: Option<&u8>| at.is_none_or(|byte| !byte.is_ascii_alphanumeric());
-    let names = SIGNATURE_FIELDS.map(str::to_ascii_lowercase);
-    names.iter().any(|name| {
-        let mut found = memmem::find_iter(&bytes, name);
-        found.any(|at| is_edge(at.checked_sub(1).and_then(|at| bytes.get(at))) && is_edge(bytes.get(at + name.len())))
-    })
+    let mut found = memmem::find_iter(&bytes, SIGNATURE);
+    found.any(|at| is_edge(at.checked_sub(1).and_then(|at| bytes.get(at))) && is_edge(bytes.get(at + SIGNATURE.len())))
 }
 
 #[cfg(test)]
@@ -72,6 +91,28 @@ mod tests {
             let without = unsigned(&frame(form, &signed, b"body"));
 
             assert_eq!(without, Some(frame(form, &[("topic", "t"), ("zone", "z")], b"body")), "{form}");
+        }
+    }
+
+    #[test]
+    fn keys_are_known_by_what_their_names_have_in_them() {
+        for name in ["accessKeySecret", "rocketmqAccessKey", "secretKey", "aliyun.security-token", "ACCESS_KEY_ID"] {
+            for form in FORMS {
+                let without = unsigned(&frame(form, &[("a", "b"), (name, "secret")], b""));
+                assert_eq!(without, Some(frame(form, &[("a", "b")], b"")), "{form} {name}");
+                assert_eq!(unsigned(&frame(form, &[("key", name)], b"")), None, "{form} {name}");
+            }
+            assert!(may_be_signed(format!("{{\"{name}\":\"secret\"}}").as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_letter_that_json_hides_is_not_kept_and_other_escapes_are() {
+        for hidden in [r#"{"acc\u0065ssKey":"who"}"#, r#"{"\u0053ignature":"with"}"#, r"\u007A"] {
+            assert!(may_be_signed(hidden.as_bytes()), "{hidden}");
+        }
+        for seen in [r#"{"a":"\u003cb\u003e"}"#, r"\u00e9", r"\u007f", r"\u00", r"\u004", "\\u00\u{e9}"] {
+            assert!(!may_be_signed(seen.as_bytes()), "{seen}");
         }
     }
 

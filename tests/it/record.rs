@@ -225,7 +225,7 @@ fn a_record_is_as_large_and_as_long_as_was_said_and_not_larger_than_can_be_read(
     });
     client.ask(route("T"));
     let progress = small.progress();
-    assert_eq!((&progress["requests"], &progress["no-room"]), (&json!(asked - 1), &json!(2)));
+    assert_eq!((&progress["requests"], &progress["is-full"]), (&json!(asked - 1), &json!(true)));
     let (text, _) = small.finish();
     assert!(text.len() <= 4000 && replay(&text, &guest("lookup")).0 == 0, "{} {text}", text.len());
 

@@ -88,12 +88,12 @@ fn told(file: &Path, recorded: &Recorded, as_json: bool) -> String {
 
 /// What is not in the record, and why.
 fn left_out(progress: &Progress) -> impl Iterator<Item = String> {
-    let Progress { no_room, unclear, kv_left_out, .. } = progress;
-    let full = format!("left out: {no_room} requests, because the record was full (--max-size)");
+    let Progress { is_full, unclear, kv_left_out, .. } = progress;
+    let full = "left out: a request for which the record had no room (--max-size), and all after that".to_owned();
     let unclear_told =
         format!("left out: {unclear} requests that are none, or that may hold a signature in their text");
     let kv = format!("left out: {kv_left_out} entries of the KV store that may hold a signature");
-    let lines = [(*no_room > 0, full), (*unclear > 0, unclear_told), (*kv_left_out > 0, kv)];
+    let lines = [(*is_full, full), (*unclear > 0, unclear_told), (*kv_left_out > 0, kv)];
     lines.into_iter().filter_map(|(is_so, line)| is_so.then_some(line))
 }
 
@@ -103,13 +103,13 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_told_with_the_reason_and_then_what_to_do_next() {
-        let progress = Progress { requests: 7, no_room: 2, unclear: 1, kv_left_out: 3, ..Progress::default() };
+        let progress = Progress { requests: 7, is_full: true, unclear: 1, kv_left_out: 3, ..Progress::default() };
         let recorded = Recorded { progress, text: "text".to_owned() };
 
         assert_eq!(
             told(Path::new("a.toml"), &recorded, false),
             "7 requests, 4 bytes, in a.toml\n\
-             left out: 2 requests, because the record was full (--max-size)\n\
+             left out: a request for which the record had no room (--max-size), and all after that\n\
              left out: 1 requests that are none, or that may hold a signature in their text\n\
              left out: 3 entries of the KV store that may hold a signature\n\
              next: fingerpost plugin replay a.toml --against FILE.wasm"
