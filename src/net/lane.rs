@@ -13,7 +13,6 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -24,6 +23,7 @@ use super::guests::{Guests, Turned};
 use super::link::{Link, ReplySink, Signal};
 use super::lock;
 use super::service::{CloseReason, LaneJob, LaneService};
+use super::threads::Threads;
 use super::usage::Slot;
 use crate::route::ConnectionId;
 
@@ -370,7 +370,7 @@ fn permits(weight: usize) -> u32 {
 /// The threads of a lane. Dropping it stops them at once.
 pub(super) struct LaneThreads {
     lane: Arc<dyn LaneControl>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Threads,
 }
 
 impl LaneThreads {
@@ -381,18 +381,17 @@ impl LaneThreads {
         factory: impl Fn() -> L + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let factory = Arc::new(factory);
-        let mut started = Self { lane: Arc::clone(lane) as Arc<dyn LaneControl>, threads: Vec::with_capacity(threads) };
+        let mut started = Self { lane: Arc::clone(lane) as Arc<dyn LaneControl>, threads: Threads::default() };
         let (ready, all_ready) = std::sync::mpsc::channel();
         for index in 0..threads {
             let (lane, factory, ready) = (Arc::clone(lane), Arc::clone(&factory), ready.clone());
-            let thread = std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
+            started.threads.spawn(format!("lane-{index}"), move || {
                 let mut service = factory();
                 // Nobody listens any more if another thread could not start.
                 let _ = ready.send(());
                 drop(ready);
                 lane.run(&mut service);
             })?;
-            started.threads.push(thread);
         }
         drop(ready);
         if all_ready.iter().count() < threads {
@@ -401,14 +400,10 @@ impl LaneThreads {
         Ok(started)
     }
 
-    /// Runs what is queued until `deadline`, forgets the rest, and joins the threads.
+    /// Runs what is queued until `deadline`, forgets the rest, and joins the threads but those whose job does not end.
     pub(super) fn stop(&mut self, deadline: Instant) {
         self.lane.stop(deadline);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                error!("a lane thread panicked");
-            }
-        }
+        self.threads.join(deadline);
     }
 }
 

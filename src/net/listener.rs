@@ -124,8 +124,8 @@ impl Listener {
     }
 }
 
-/// A server at work. [`Server::stop`] lets it answer what it owes; dropped, it stops at once. Both block until all of
-/// its threads have ended.
+/// A server at work. [`Server::stop`] lets it answer what it owes; dropped, it stops at once. Both block until its
+/// threads have ended; one that is inside a call that does not return is left behind.
 pub struct Server {
     address: SocketAddr,
     connections: Connections,
@@ -147,9 +147,9 @@ impl Server {
         self.connections.clone()
     }
 
-    /// Accepts and reads no more, lets the answers that are owed leave, closes every connection, and joins every
-    /// thread. Answers, and then what is left in the lane, have the
-    /// configured time each; what takes longer is given up.
+    /// Accepts and reads no more, lets the answers that are owed leave, closes every connection, and joins the threads.
+    /// Answers, and then what is left in the lane, have the configured time each; what takes longer is given up, and
+    /// a thread that has not come back from a call a second later is left behind.
     pub fn stop(mut self) {
         let deadline = Instant::now() + self.stop_timeout;
         self.acceptor.stop();

@@ -43,6 +43,7 @@ mod opening;
 mod outgoing;
 mod service;
 mod stream;
+mod threads;
 pub mod tls;
 mod turns;
 mod usage;

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -27,6 +26,7 @@ use super::log_limit::LogLimit;
 use super::memory::{self, MemoryPeer};
 use super::service::{CloseReason, Service};
 use super::stream::{Accepted, READ_MAX, Stream};
+use super::threads::Threads;
 use super::tls::{Scratch, Terms};
 use super::usage::{Load, Slot, Totals, Traffic, Turns, Usage, WorkerUsage};
 use crate::route::ConnectionId;
@@ -376,7 +376,7 @@ fn ticks(timeout: Duration) -> Option<u32> {
 /// The threads of the workers. Dropping it stops them at once.
 pub(super) struct WorkerThreads {
     handles: Vec<WorkerHandle>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Threads,
 }
 
 impl WorkerThreads {
@@ -387,7 +387,7 @@ impl WorkerThreads {
     ) -> io::Result<Self> {
         let count = shared.config.workers.get();
         let factory = Arc::new(factory);
-        let mut started = Self { handles: Vec::with_capacity(count), threads: Vec::with_capacity(count) };
+        let mut started = Self { handles: Vec::with_capacity(count), threads: Threads::default() };
         let (ready, all_ready) = std::sync::mpsc::channel();
         for index in 0..count {
             let totals = Arc::clone(&shared.totals);
@@ -397,7 +397,7 @@ impl WorkerThreads {
                 .build()?;
             let (handle, received) = WorkerHandle::new();
             let (shared, factory, ready) = (Arc::clone(shared), Arc::clone(&factory), ready.clone());
-            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            started.threads.spawn(format!("worker-{index}"), move || {
                 LocalSet::new().block_on(&runtime, async move {
                     let worker = Rc::new(Worker::new(shared, index, factory()));
                     // Nobody listens any more if another thread could not start.
@@ -407,7 +407,6 @@ impl WorkerThreads {
                 });
             })?;
             started.handles.push(handle);
-            started.threads.push(thread);
         }
         drop(ready);
         if all_ready.iter().count() < count {
@@ -420,14 +419,10 @@ impl WorkerThreads {
         self.handles.iter().cloned()
     }
 
-    /// Lets them answer what they owe until `deadline`, and joins them.
+    /// Lets them answer what they owe until `deadline`, and joins those that are not inside a call that does not end.
     pub(super) fn stop(&mut self, deadline: Instant) {
         self.handles.iter().for_each(|handle| handle.send(Command::Stop(deadline)));
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                error!("a worker panicked");
-            }
-        }
+        self.threads.join(deadline);
     }
 }
 

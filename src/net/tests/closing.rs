@@ -193,6 +193,35 @@ fn a_peer_that_does_not_read_does_not_keep_the_server_from_stopping() {
 }
 
 #[test]
+fn a_job_that_does_not_end_does_not_keep_the_server_from_stopping() {
+    let mut toy = Toy::start(NetConfig { stop_timeout: Duration::from_millis(50), ..config() });
+    let mut peer = toy.connect();
+    peer.send(&frame(1, b'W', b""));
+    let id = toy.journal.wait_for(1, Event::Began);
+
+    toy.server.take().unwrap().stop();
+
+    peer.assert_closed();
+    // Had the server waited for it, it would have lost its patience by now.
+    toy.gate.open(1);
+    assert_eq!(toy.journal.wait_for(1, Event::Ended), id);
+}
+
+#[test]
+fn a_call_that_does_not_return_to_its_worker_does_not_keep_the_server_from_stopping() {
+    let mut toy = Toy::start(NetConfig { stop_timeout: Duration::from_millis(50), ..config() });
+    let mut peer = toy.connect();
+    peer.send(&frame(1, b'g', b""));
+    let id = toy.journal.wait_for(1, Event::Called);
+
+    toy.server.take().unwrap().stop();
+
+    toy.gate.open(1);
+    assert_eq!(toy.journal.wait_for(1, Event::Ended), id);
+    peer.assert_closed();
+}
+
+#[test]
 fn a_dropped_server_ends_its_threads_without_waiting() {
     let mut toy = Toy::start(config());
     let mut peer = toy.connect();

@@ -41,7 +41,7 @@ struct Toy {
     server: Option<Server>,
     connections: Connections,
     journal: Arc<Journal>,
-    /// Lane jobs `W` wait for a permit.
+    /// Lane jobs `W` and calls `g` wait for a permit.
     gate: Arc<Gate>,
     /// Futures `F` wait for a permit.
     later: Arc<Semaphore>,
@@ -66,7 +66,8 @@ impl Toy {
         let listener = Listener::bind(config).unwrap().with_tls(terms);
         let service = {
             let (journal, later) = (Arc::clone(&journal), Arc::clone(&later));
-            move || ToyService { journal: Arc::clone(&journal), later: Arc::clone(&later) }
+            let gate = Arc::clone(&gate);
+            move || ToyService { journal: Arc::clone(&journal), later: Arc::clone(&later), gate: Arc::clone(&gate) }
         };
         let lane = {
             let (journal, gate) = (Arc::clone(&journal), Arc::clone(&gate));
@@ -223,6 +224,7 @@ impl Gate {
 struct ToyService {
     journal: Arc<Journal>,
     later: Arc<Semaphore>,
+    gate: Arc<Gate>,
 }
 
 impl Service for ToyService {
@@ -251,6 +253,10 @@ impl Service for ToyService {
             b'h' => {
                 lock(&self.journal.handles).push(connection.clone());
                 out.put_slice(&frame);
+            }
+            b'g' => {
+                self.gate.pass();
+                self.journal.write(Event::Ended(connection.id(), number(&frame)));
             }
             b'x' => return Step::Close(CloseReason::Undecodable("toy".into())),
             b'p' => {

@@ -63,6 +63,16 @@ static int32_t enter(const fingerpost_host *host, fingerpost_call *call, int32_t
         host->fail(call, fingerpost_text("because of\nthis"));
         return 1;
     }
+#ifdef GATE
+    if (is(how, "wait")) {
+        /* Until somebody has opened this pipe for writing, and closed it. */
+        FILE *gate = fopen(GATE, "r");
+        if (gate) {
+            (void)fgetc(gate);
+            fclose(gate);
+        }
+    }
+#endif
     host->reply_set_code(call, 0);
     status = FINGERPOST_OK;
     if (is(how, "no-utf8")) {

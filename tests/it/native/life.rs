@@ -1,6 +1,8 @@
 //! A library that fails, and one that operators give orders about: what becomes of it is what becomes of a component.
 
+use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fingerpost::config::{Config, HttpListen, PolicyFailure, ProcessorFailure, Sha256};
@@ -33,6 +35,30 @@ fn remark(reply: &Command) -> &str {
 fn saying(manifest: &str) -> Option<Vec<u8>> {
     let escaped = manifest.replace('"', "\\\"").replace('\n', "\\n");
     faulty(&[&format!("MANIFEST=\"{escaped}\"")])
+}
+
+/// A library whose calls end when the test wants it.
+fn stuck_at(gate: &Gate) -> Option<Vec<u8>> {
+    let manifest = "name = \\\"stuck\\\"\\nversion = \\\"1\\\"\\nkind = \\\"processor\\\"\\n\
+                    [[codes]]\\ncode = 9105\\nname = \\\"STUCK\\\"\\n";
+    faulty(&[&format!("MANIFEST=\"{manifest}\""), &format!("GATE=\"{}\"", gate.0.display())])
+}
+
+/// A named pipe that a call waits at.
+struct Gate(PathBuf);
+
+impl Gate {
+    fn make(home: &Path) -> Self {
+        let path = home.join("gate");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("the system has it");
+        assert!(made.success());
+        Self(path)
+    }
+
+    /// The call goes on when what this returns is dropped.
+    fn wait_for_a_call(&self) -> File {
+        OpenOptions::new().write(true).open(&self.0).expect("the call has it open for reading")
+    }
 }
 
 #[test]
@@ -131,6 +157,28 @@ fn a_new_library_that_fails_its_first_calls_makes_room_for_the_one_before() {
     assert_eq!(state, PluginState::RolledBack);
     assert!(why.contains("3 of its first 3 calls failed"), "{why}");
     assert_eq!(status(&server, "faulty.so").sha256, Some(Sha256::of(&first).to_string()));
+}
+
+#[test]
+fn a_call_that_does_not_return_does_not_keep_the_server_from_ending() {
+    let home = tempfile::tempdir().unwrap();
+    let gate = Gate::make(home.path());
+    let Some(stuck) = stuck_at(&gate) else { return };
+    drop_in_bytes(home.path(), "stuck.so", &stuck);
+    let mut server = crate::process::start_with_toml(&format!(
+        "[net]\nstop-timeout = \"100ms\"\n\
+         [plugins]\ndirs = [{:?}]\n[plugins.files.\"stuck.so\"]\nnative = true\n",
+        home.path().join("plugins")
+    ));
+    let mut client = Client::connect(server.addr);
+    client.send(&Ask::new(9105).field("how", "wait"));
+    let inside = gate.wait_for_a_call();
+
+    server.signal("TERM");
+
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log().contains("stopping without thread lane-"), "{}", server.log());
+    drop(inside);
 }
 
 #[test]
