@@ -308,7 +308,9 @@ impl Reloader {
             let is_alone =
                 active >= plugin.since && !draining.iter().any(|catalogue| catalogue.plugins().iter().any(is_other));
             let counts = Counts::of(plugin, &self.sources.workshop.tallies);
-            let mut trial = before.remove(path).unwrap_or_default();
+            let known = before.remove(path).filter(|trial| trial.is_of(plugin.since));
+            let mut trial = known.unwrap_or_else(|| Trial::new(plugin.since, now));
+            let is_alone = is_alone || trial.has_waited(now);
             // It may have failed often enough for that before the first look.
             let out = plugin.repute.out(now).filter(|_| self.sources.config.rollback_failures > 0);
             let verdict = match out {

@@ -1,5 +1,7 @@
 //! Whether the new content of a file is as good as the one before: its first calls decide.
 
+use std::time::Duration;
+
 use super::registry::Plugin;
 use super::tally::Tallies;
 use super::wasm::CallError;
@@ -23,9 +25,16 @@ pub(super) enum Verdict {
     Bad(String),
 }
 
+/// By then every call of the content before it has ended, or is one that may never end. That one counts once at most.
+const CALLS_END: Duration = Duration::from_secs(10);
+
 /// The first calls of a new content.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trial {
+    /// The generation that the content came with.
+    since: u64,
+    /// When it was first looked at.
+    first_look: Duration,
     /// What was counted before the first call that is its own: plugins of one name count together.
     before: Option<Counts>,
 }
@@ -47,7 +56,22 @@ impl Counts {
 }
 
 impl Trial {
-    /// Judges by what is counted now. Nothing counts until nobody calls the content before it any more.
+    /// Of what came with the generation `since`.
+    pub(super) fn new(since: u64, now: Duration) -> Self {
+        Self { since, first_look: now, before: None }
+    }
+
+    /// Whether it is of what came with this generation.
+    pub(super) fn is_of(&self, since: u64) -> bool {
+        self.since == since
+    }
+
+    /// Whether it has waited for as long as it may for the calls of the content before it.
+    pub(super) fn has_waited(&self, now: Duration) -> bool {
+        now.saturating_sub(self.first_look) >= CALLS_END
+    }
+
+    /// Judges by what is counted now. Nothing counts until the content is alone: nobody calls the one before it.
     pub(super) fn judge(&mut self, now: Counts, is_alone: bool, config: &PluginsConfig) -> Verdict {
         let Some(before) = self.before else {
             self.before = is_alone.then_some(now);
@@ -75,7 +99,7 @@ mod tests {
     }
 
     fn begun(calls: u64, failures: u64) -> Trial {
-        let mut trial = Trial::default();
+        let mut trial = Trial::new(2, Duration::ZERO);
         assert_eq!(judged(&mut trial, calls, failures), Verdict::Open);
         trial
     }
@@ -100,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_calls_of_the_content_before_it_did_is_not_its_fault() {
-        let mut trial = Trial::default();
+        let mut trial = Trial::new(2, Duration::ZERO);
         let config = PluginsConfig::default();
 
         assert_eq!(trial.judge(Counts { calls: 5, failures: 5 }, false, &config), Verdict::Open);

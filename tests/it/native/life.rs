@@ -160,6 +160,38 @@ fn a_new_library_that_fails_its_first_calls_makes_room_for_the_one_before() {
 }
 
 #[test]
+fn a_call_that_does_not_return_keeps_no_other_plugin_from_being_rolled_back() {
+    log();
+    let home = tempfile::tempdir().unwrap();
+    let gate = Gate::make(home.path());
+    let Some(first) = faulty(&[]) else { return };
+    let stuck = stuck_at(&gate).unwrap();
+    let server = Server::start_with(|config, home| {
+        remembering(config, home);
+        config.net.lane_threads = 3;
+        name(config, home, "faulty.so", &first);
+        name(config, home, "stuck.so", &stuck);
+    });
+    server.clock.stand_still();
+    let (mut client, mut other) = (server.client(), server.client());
+    other.send(&Ask::new(9105).field("how", "wait"));
+    let inside = gate.wait_for_a_call();
+
+    drop_in_bytes(server.home(), "faulty.so", &with_more(first.clone(), "more"));
+    assert_eq!(server.reload(), Reloaded::Generation(2));
+    assert_eq!(server.running().look_for_plugins(), Reloaded::Same);
+    server.clock.advance(Duration::from_secs(10));
+    assert_eq!(server.running().look_for_plugins(), Reloaded::Same);
+    for _ in 0..3 {
+        assert_eq!(ask(&mut client, "return").code, 2);
+    }
+
+    assert_eq!(server.running().look_for_plugins(), Reloaded::Generation(3));
+    assert_eq!(status(&server, "faulty.so").sha256, Some(Sha256::of(&first).to_string()));
+    drop(inside);
+}
+
+#[test]
 fn a_call_that_does_not_return_does_not_keep_the_server_from_ending() {
     let home = tempfile::tempdir().unwrap();
     let gate = Gate::make(home.path());
