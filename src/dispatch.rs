@@ -5,7 +5,6 @@
 //! who may ask, and where it runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
@@ -49,34 +48,7 @@ pub(crate) struct Lane {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) follower: Follower,
     pub(crate) runner: Runner,
-    pub(crate) guests: Arc<GuestSlots>,
     pub(crate) recorder: Arc<Recorder>,
-}
-
-/// How many threads of the lane may be inside plugins that are not embedded: all but one, so that a plugin that loops
-/// until its deadline, called again and again, does not keep brokers from registering. The lane lets others wait for
-/// those, as far as it goes ([`LaneJob::is_guest`]).
-pub(crate) struct GuestSlots {
-    free: AtomicUsize,
-}
-
-impl GuestSlots {
-    pub(crate) fn new(lane_threads: usize) -> Self {
-        Self { free: AtomicUsize::new(lane_threads.saturating_sub(1)) }
-    }
-
-    /// Runs `call` if there is a free slot.
-    fn enter<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
-        struct Slot<'a>(&'a AtomicUsize);
-        impl Drop for Slot<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(1)).ok()?;
-        let _slot = Slot(&self.free);
-        Some(call())
-    }
 }
 
 /// A request on its way to the lane, with the catalogue that it began with.
@@ -100,12 +72,10 @@ impl LaneRequest {
         command: Command,
         (caller, occasion): (&Connection, Occasion),
         catalogue: &Arc<Catalogue>,
-        failed: usize,
+        (failed, is_guest): (usize, bool),
     ) -> Result<Self, FrameError> {
         let weight = frame.len();
         let command = if weight < FRAME_KEPT_MIN { Command::decode(Bytes::copy_from_slice(&frame))? } else { command };
-        let target = catalogue.target(command.code).and_then(|target| target.line().nth(failed));
-        let is_guest = target.is_some_and(|target| !target.is_embedded);
         let request = Request { command, caller: caller.clone() };
         Ok(Self { request, occasion, catalogue: Arc::clone(catalogue), failed, weight, is_guest, is_refused: false })
     }
@@ -214,14 +184,15 @@ impl Worker {
         for failed in 0.. {
             let plugin = &self.catalogue.plugins()[target.plugin];
             // Nobody waits for a plugin that is taken out, wherever it runs.
-            let is_out = plugin.repute.is_out(|| self.gate.core.clock.monotonic());
-            if !is_out && (!target.wants_worker() || !plugin.may_run_on_worker()) {
-                return match LaneRequest::new(frame, command, (connection, occasion), &self.catalogue, failed) {
+            if plugin.repute.is_out(|| self.gate.core.clock.monotonic()) {
+                self.runner.tally().refusal(plugin.place);
+            } else if !target.wants_worker() || !plugin.may_run_on_worker() {
+                let whose = (failed, !target.is_embedded);
+                return match LaneRequest::new(frame, command, (connection, occasion), &self.catalogue, whose) {
                     Ok(job) => Step::Lane(job),
                     Err(error) => Step::Close(CloseReason::Undecodable(error.to_string().into())),
                 };
-            }
-            if !is_out {
+            } else {
                 let is_oneway = command.is_oneway();
                 let start = out.len();
                 match self.runner.answer(target, command, connection, failed > 0, out) {
@@ -245,9 +216,6 @@ impl Worker {
                         return Step::Done;
                     }
                 }
-            }
-            if is_out {
-                self.runner.tally().refusal(plugin.place);
             }
             match &target.fallback {
                 Some(fallback) => target = fallback,
@@ -333,7 +301,11 @@ impl LaneService for Lane {
             self.change_over(catalogue);
         }
         self.runner.on(occasion);
-        self.answer(request, (occasion, failed, is_refused), sink);
+        if is_refused {
+            self.refuse(&request.command, occasion, sink);
+        } else {
+            self.answer(request, failed, sink);
+        }
         // One that began long ago keeps nothing of that time here.
         self.look_around();
     }
@@ -369,45 +341,38 @@ impl Lane {
         self.catalogue = catalogue;
     }
 
-    fn answer(&mut self, request: Request, (occasion, failed, is_refused): (Occasion, usize, bool), sink: ReplySink) {
+    fn answer(&mut self, request: Request, failed: usize, sink: ReplySink) {
         let mut out = BytesMut::new();
-        let (opaque, is_oneway) = (request.command.opaque, request.command.is_oneway());
         let Request { mut command, caller } = request;
         let target = self.catalogue.target(command.code).expect("the worker found one in this very catalogue");
         for (failed, target) in target.line().enumerate().skip(failed) {
-            let mut next = Some(command);
-            let mut answer = || {
-                let command = next.take().expect("it is answered once");
-                self.runner.answer(target, command, &caller, failed > 0, &mut out)
-            };
-            let answered = match target.is_embedded {
-                true => Some(answer()),
-                false if is_refused => None,
-                false => self.guests.enter(answer),
-            };
-            match answered {
-                Some(Answer::Fallback(again)) => command = again,
-                Some(Answer::Done) => break,
-                Some(Answer::Later(pending)) => return pending.then(&self.core, move |reply| sink.send(reply)),
-                Some(Answer::Again(wish, frame)) => return self.core.waiting.wait(*wish, frame, sink),
-                None => {
-                    let Some(sink) = put_off(&self.core, next, occasion, sink) else { return };
-                    self.runner.tally().request(target.place, Outcome::Busy);
-                    if !is_oneway {
-                        let remark = "too many calls of plugins are under way; try again";
-                        self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, opaque, &mut out);
-                    }
-                    return sink.send(out.freeze());
-                }
+            match self.runner.answer(target, command, &caller, failed > 0, &mut out) {
+                Answer::Fallback(again) => command = again,
+                Answer::Done => break,
+                Answer::Later(pending) => return pending.then(&self.core, move |reply| sink.send(reply)),
+                Answer::Again(wish, frame) => return self.core.waiting.wait(*wish, frame, sink),
             }
+        }
+        sink.send(out.freeze());
+    }
+
+    /// Its plugin had no thread for it.
+    fn refuse(&mut self, command: &Command, occasion: Occasion, sink: ReplySink) {
+        let Some(sink) = put_off(&self.core, command, occasion, sink) else { return };
+        let place = self.catalogue.target(command.code).and_then(|target| target.place);
+        self.runner.tally().request(place, Outcome::Busy);
+        let mut out = BytesMut::new();
+        if !command.is_oneway() {
+            let remark = "too many calls of plugins are under way; try again";
+            self.runner.refuse(ResponseCode::SYSTEM_BUSY, remark, command.opaque, &mut out);
         }
         sink.send(out.freeze());
     }
 }
 
 /// Many wake up together, and one that has waited so long waits a moment more; gives the sink back of any other.
-fn put_off(core: &Core, command: Option<Command>, occasion: Occasion, sink: ReplySink) -> Option<ReplySink> {
-    let frame = command.filter(|_| occasion != Occasion::Arrived).as_ref().and_then(detached_frame);
+fn put_off(core: &Core, command: &Command, occasion: Occasion, sink: ReplySink) -> Option<ReplySink> {
+    let frame = (occasion != Occasion::Arrived).then(|| detached_frame(command)).flatten();
     match frame {
         Some(frame) => core.waiting.put_off(frame, occasion, sink).err(),
         None => Some(sink),

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
-use crate::dispatch::{Gate, GuestSlots, Lane, Worker};
+use crate::dispatch::{Gate, Lane, Worker};
 use crate::kv::KvStore;
 use crate::memo::{self, Memo};
 use crate::net::{LogLimit, tls};
 use crate::notify::Notifier;
 use crate::plugin::{Board, Changes, Core, Fuel, Generations, Registrants, Reloader, Runner, RunnerTerms};
-use crate::portions::{body_limits, lane_threads, strangers, threads, upstreams};
+use crate::portions::{body_limits, strangers, threads, upstreams};
 use crate::readiness::ReadinessCell;
 use crate::recording::Recorder;
 use crate::route::RouteTable;
@@ -97,13 +97,11 @@ impl Parts {
     pub(crate) fn lane_factory(&self) -> impl Fn() -> Lane + Send + Sync + 'static {
         let (generations, core) = (Arc::clone(&self.generations), Arc::clone(&self.core));
         let terms = self.runner_terms(true);
-        let guests = Arc::new(GuestSlots::new(lane_threads(&self.config).get()));
         let recorder = Arc::clone(&self.recorder);
         move || {
             let (follower, catalogue) = generations.follow();
             let runner = Runner::new(Arc::clone(&catalogue), Arc::clone(&core), terms);
-            let (guests, recorder) = (Arc::clone(&guests), Arc::clone(&recorder));
-            Lane { core: Arc::clone(&core), catalogue, follower, runner, guests, recorder }
+            Lane { core: Arc::clone(&core), catalogue, follower, runner, recorder: Arc::clone(&recorder) }
         }
     }
 

@@ -334,21 +334,23 @@ impl<J: LaneJob> State<J> {
                 continue;
             }
             let is_guests = queue.jobs.front().is_some_and(|(job, _)| job.is_guest());
-            let may_run = !is_guests || turned == Some(Turned::Free) || turned.is_none() && self.guests.is_free();
-            let is_in_vain = queue.in_vain == Some(self.guests.ended());
-            if !may_run && turned.is_none() && !is_in_vain && self.guests.may_wait(queue.link.lane_bytes()) {
-                queue.turn = Turn::Waiting;
-                self.guests.wait(id);
-                continue;
-            }
+            let now = Some(self.guests.ended());
+            let may_run = match turned {
+                Some(turned) => turned == Turned::Free,
+                None if !is_guests || self.guests.is_free() => true,
+                None if queue.in_vain != now && self.guests.may_wait(queue.link.lane_bytes()) => {
+                    queue.turn = Turn::Waiting;
+                    self.guests.wait(id);
+                    continue;
+                }
+                None => false,
+            };
             let (mut job, ticket) = queue.jobs.pop_front().expect("it was not empty");
-            if may_run {
-                queue.turn = Turn::Running { guest: is_guests };
-            } else {
-                (queue.turn, queue.in_vain) = (Turn::Running { guest: false }, Some(self.guests.ended()));
+            queue.turn = Turn::Running { guest: is_guests && may_run };
+            if !may_run {
+                queue.in_vain = now;
                 job.refuse();
-            }
-            if may_run && is_guests {
+            } else if is_guests {
                 self.guests.begins();
             }
             return Some(Work::Job(id, Arc::clone(&queue.link), job, ticket));
