@@ -27,7 +27,6 @@ use super::error::{CatalogueError, RejectReason};
 use super::examine::Examined;
 use super::glance::Glance;
 use super::manifest::{Access, CodeEntry, Kind};
-use super::native;
 use super::registry::{Catalogue, Origin, Plugin, PolicySlot, Rights, Room, Target, Terms};
 use super::repute::Reputes;
 use super::tally::Tallies;
@@ -192,8 +191,8 @@ impl Loader<'_> {
     /// Uses the newest content of a file, or else what was in use of it before.
     fn load_file(&mut self, candidate: &Candidate<'_>, name_is_free: bool) -> Standing {
         let file = file_name(candidate.path);
-        if native::is_library(candidate.path) && !self.config.files.get(&file).is_some_and(|word| word.native) {
-            return Standing::Unused(RejectReason::NotNamed(file).to_string());
+        if let Err(reason) = sources::may_be_read(&self.config.files, candidate.path) {
+            return Standing::Unused(reason.to_string());
         }
         let newest = candidate.newest.as_ref().map_err(|reason| reason.to_string()).and_then(|component| {
             let loaded = self.load_component(component, candidate.path, &file, name_is_free);

@@ -17,7 +17,7 @@ use super::registry::Catalogue;
 use super::shelf::{Content, Found, Look, Shelf, Shelved};
 use super::wasm::Haste;
 use super::{signature, stock};
-use crate::config::{PluginsConfig, PoliciesConfig, Sha256};
+use crate::config::{PluginFile, PluginsConfig, PoliciesConfig, Sha256};
 
 /// All of it.
 pub(super) struct Sources {
@@ -221,16 +221,19 @@ fn size_max(config: &PluginsConfig, path: &Path) -> u64 {
     if native::is_library(path) { native::SIZE_MAX } else { config.component_size_max.get() }
 }
 
-/// Refuses a library that the operator does not name, or not with this content: to load it is to run it.
-pub(super) fn may_be_loaded(config: &PluginsConfig, path: &Path, content: Sha256) -> Result<(), RejectReason> {
-    if !native::is_library(path) {
-        return Ok(());
-    }
+/// Refuses a library that the operator does not name: to load it is to run it.
+pub(super) fn may_be_read(files: &BTreeMap<String, PluginFile>, path: &Path) -> Result<(), RejectReason> {
     let file = file_name(path);
-    match config.files.get(&file) {
-        Some(word) if word.native => expect(config, path, content),
-        _ => Err(RejectReason::NotNamed(file)),
+    if native::is_library(path) && !files.get(&file).is_some_and(|word| word.native) {
+        return Err(RejectReason::NotNamed(file));
     }
+    Ok(())
+}
+
+/// The same, and one that is named with another content.
+pub(super) fn may_be_loaded(config: &PluginsConfig, path: &Path, content: Sha256) -> Result<(), RejectReason> {
+    may_be_read(&config.files, path)?;
+    if native::is_library(path) { expect(config, path, content) } else { Ok(()) }
 }
 
 /// Compiles or loads bytes and asks for their manifest, whatever that does.

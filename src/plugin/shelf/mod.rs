@@ -19,9 +19,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::assembly::file_name;
 use super::error::RejectReason;
 use super::examine::Examined;
+use super::sources::may_be_read;
 use super::{native, place, signature};
 use crate::config::{PluginFile, Sha256};
 
@@ -47,13 +47,11 @@ pub(super) struct Look<'a> {
 impl Look<'_> {
     /// What a file may hold; else why it may not even be looked at.
     fn size_max(&self, path: &Path) -> Result<(u64, RejectReason), RejectReason> {
-        if !native::is_library(path) {
-            return Ok((self.size_max, RejectReason::TooLarge { limit: self.size_max }));
-        }
-        match self.files.get(&file_name(path)) {
-            Some(word) if word.native => Ok((native::SIZE_MAX, RejectReason::LibraryTooLarge)),
-            _ => Err(RejectReason::NotNamed(file_name(path))),
-        }
+        may_be_read(self.files, path)?;
+        Ok(match native::is_library(path) {
+            true => (native::SIZE_MAX, RejectReason::LibraryTooLarge),
+            false => (self.size_max, RejectReason::TooLarge { limit: self.size_max }),
+        })
     }
 }
 
